@@ -1,0 +1,315 @@
+"""The tenant spec: what a person writes, as strict models. `reading.py` makes one from YAML.
+
+A spec describes one tenant, which is one OpenStack domain, and everything the plane keeps in it.
+Units are in the names (`ram_mib`, `size_gib`); an unknown key is an error; nothing has a silent default
+that opens access.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
+"""A DNS label that starts with a letter: valid as the name of everything in OpenStack."""
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has control characters; write plain text on one line")
+    if text != text.strip():
+        raise ValueError("begins or ends with a space; remove it")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+FacilityName = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_one_line)]
+"""The name of something that the site already has: an image, an external network, a subnet pool."""
+Cidr = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Address = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Limit = Annotated[int, Field(ge=-1, le=2_147_483_647)]
+"""A quota: a number, 0 for none; -1 (unlimited) is refused by the checks unless the class says so."""
+
+
+class Model(BaseModel):
+    """Strict and closed: a string is not a number, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Classification(StrEnum):
+    """How sensitive the tenant's data is."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    RESTRICTED = "restricted"
+    SECRET = "secret"  # noqa: S105 a level, not a password
+
+
+class Governance(Model):
+    """Who answers for the tenant, who pays, how sensitive it is and how long it may live."""
+
+    owner: Text
+    contact: Text | None = None
+    cost_centre: Text
+    classification: Classification
+    valid_until: date
+
+    @field_validator("classification", mode="before")
+    @classmethod
+    def _level(cls, value: Any) -> Any:
+        return Classification(value) if value in set(Classification) else value
+
+    @field_validator("valid_until", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return date.fromisoformat(value)
+            except ValueError:
+                raise ValueError("is not a date; write it as 2027-12-31") from None
+        return value
+
+
+class ComputeQuota(Model):
+    """Overrides for Nova's limits."""
+
+    instances: Limit | None = None
+    cores: Limit | None = None
+    ram_mib: Limit | None = None
+    key_pairs: Limit | None = None
+    server_groups: Limit | None = None
+    server_group_members: Limit | None = None
+
+
+class VolumeQuota(Model):
+    """Overrides for Cinder's limits."""
+
+    volumes: Limit | None = None
+    snapshots: Limit | None = None
+    size_gib: Limit | None = None
+    backups: Limit | None = None
+    backup_size_gib: Limit | None = None
+
+
+class NetworkQuota(Model):
+    """Overrides for Neutron's limits."""
+
+    networks: Limit | None = None
+    subnets: Limit | None = None
+    routers: Limit | None = None
+    ports: Limit | None = None
+    floating_ips: Limit | None = None
+    security_groups: Limit | None = None
+    security_group_rules: Limit | None = None
+    rbac_policies: Limit | None = None
+
+
+class Quota(Model):
+    """A quota class of the site, and what differs from it here."""
+
+    of_class: Name = Field(alias="class")
+    compute: ComputeQuota = ComputeQuota()
+    volume: VolumeQuota = VolumeQuota()
+    network: NetworkQuota = NetworkQuota()
+
+
+class AllocationRange(Model):
+    """Addresses that DHCP may hand out, both ends included."""
+
+    start: Address
+    end: Address
+
+
+class Subnet(Model):
+    """Addresses from one of the site's pools (`pool`, `prefix_length`), or given (`cidr`)."""
+
+    name: Name
+    cidr: Cidr | None = None
+    pool: FacilityName | None = None
+    prefix_length: Annotated[int, Field(ge=8, le=128)] | None = None
+    gateway: Address | Literal["none"] | None = None
+    dhcp: bool = True
+    dns: list[Address] = []
+    ranges: list[AllocationRange] = []
+
+
+class Network(Model):
+    """A private network of a project."""
+
+    name: Name
+    description: Text | None = None
+    mtu: Annotated[int, Field(ge=68, le=9216)] | None = None
+    port_security: bool = True
+    subnets: list[Subnet] = []
+    share_with: list[Name] = []
+    """Projects of this tenant that may use it (an RBAC policy each)."""
+
+
+class Route(Model):
+    """A static route of a router."""
+
+    destination: Cidr
+    next_hop: Address
+
+
+class Router(Model):
+    """A router, its gateway to an external network and its interfaces (`network/subnet`)."""
+
+    name: Name
+    description: Text | None = None
+    external: FacilityName | None = None
+    snat: bool = True
+    interfaces: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]] = []
+    routes: list[Route] = []
+
+
+class Rule(Model):
+    """What a security group lets through. Without `from_*`/`to_*`, anywhere of the family `ether`."""
+
+    direction: Literal["ingress", "egress"] = "ingress"
+    ether: Literal["IPv4", "IPv6"] = "IPv4"
+    protocol: Literal["tcp", "udp", "icmp", "ipv6-icmp", "sctp", "any"] = "any"
+    ports: int | Annotated[str, StringConstraints(pattern=r"^\d{1,5}(-\d{1,5})?$")] | None = None
+    cidr: Cidr | None = None
+    group: Name | None = None
+    """Another security group of the same project, or this one."""
+    description: Text | None = None
+
+
+class SecurityGroup(Model):
+    """A set of rules that is exactly what stands here. `egress: allow` keeps OpenStack's two rules that let all out."""
+
+    name: Name
+    description: Text | None = None
+    egress: Literal["allow", "deny"] = "allow"
+    rules: list[Rule] = []
+
+
+class ServerGroup(Model):
+    """A placement rule for servers."""
+
+    name: Name
+    policy: Literal["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+
+
+class Project(Model):
+    """A project with its quota, networks, routers, security groups and server groups."""
+
+    name: Name
+    description: Text | None = None
+    quota: Quota
+    networks: list[Network] = []
+    routers: list[Router] = []
+    security_groups: list[SecurityGroup] = []
+    server_groups: list[ServerGroup] = []
+
+
+class Group(Model):
+    """A group of users in the tenant's domain."""
+
+    name: Name
+    description: Text | None = None
+
+
+class Keypair(Model):
+    """An SSH public key that servers are given at boot."""
+
+    name: Name
+    public_key: Text | Annotated[str, StringConstraints(max_length=16384), AfterValidator(_one_line)]
+
+
+Role = Literal["manager", "member", "reader"]
+
+
+class ApplicationCredential(Model):
+    """A credential of a user for a program, in one project."""
+
+    name: Name
+    project: Name
+    roles: list[Role] = Field(min_length=1)
+    expires: date | None = None
+    description: Text | None = None
+
+    @field_validator("expires", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return date.fromisoformat(value)
+            except ValueError:
+                raise ValueError("is not a date; write it as 2027-12-31") from None
+        return value
+
+
+class User(Model):
+    """A person of the tenant. A tenant manager has a public key: what is handed over is sealed to it."""
+
+    name: Name
+    description: Text | None = None
+    email: Text | None = None
+    tenant_manager: bool = False
+    """Holds the `manager` role on the domain and receives the hand-over."""
+    public_key: Text | None = None
+    """`ssh-ed25519 ...`; required for a tenant manager."""
+    groups: list[Name] = []
+    keypairs: list[Keypair] = []
+    application_credentials: list[ApplicationCredential] = []
+
+
+class Assignment(Model):
+    """A role for a user or a group, on a project or on the whole domain. Never `admin`."""
+
+    role: Role
+    user: Name | None = None
+    group: Name | None = None
+    project: Name | None = None
+    domain: Literal[True] | None = None
+
+
+class Flavor(Model):
+    """A private flavor that the plane makes, or an existing private one (`existing: true`), for some projects."""
+
+    name: FacilityName
+    existing: bool = False
+    vcpus: Annotated[int, Field(ge=1, le=1024)] | None = None
+    ram_mib: Annotated[int, Field(ge=1, le=16_777_216)] | None = None
+    disk_gib: Annotated[int, Field(ge=0, le=1_048_576)] | None = None
+    extra_specs: dict[Text, Text] = {}
+    projects: list[Name] = Field(min_length=1)
+
+
+class SharedImage(Model):
+    """An image of the site (visibility `shared`) that some projects may use."""
+
+    name: FacilityName
+    projects: list[Name] = Field(min_length=1)
+
+
+class VolumeType(Model):
+    """A private volume type that the plane makes, or an existing private one (`existing: true`), for some projects."""
+
+    name: FacilityName
+    existing: bool = False
+    description: Text | None = None
+    extra_specs: dict[Text, Text] = {}
+    projects: list[Name] = Field(min_length=1)
+
+
+class Tenant(Model):
+    """A tenant: one domain and all that the plane keeps in it."""
+
+    tenant: Name
+    description: Text | None = None
+    governance: Governance
+    projects: list[Project] = Field(min_length=1)
+    groups: list[Group] = []
+    users: list[User] = []
+    assignments: list[Assignment] = []
+    flavors: list[Flavor] = []
+    images: list[SharedImage] = []
+    volume_types: list[VolumeType] = []
