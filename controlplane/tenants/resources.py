@@ -78,10 +78,16 @@ class Trait(NamedTuple):
 _NOTHING: frozenset[str] = frozenset()
 
 TRAITS: Mapping[Kind, Trait] = {
-    Kind.DOMAIN: Trait(frozenset({"name", "description", "enabled"}), "mark", "retire and erase", "the whole tenant"),
-    Kind.PROJECT: Trait(frozenset({"description", "enabled", "tags"}), "mark", "delete", "everything in the project"),
+    Kind.DOMAIN: Trait(
+        frozenset({"name", "description", "enabled"}), "mark", "retire and erase", "the whole tenant"
+    ),
+    Kind.PROJECT: Trait(
+        frozenset({"description", "enabled", "tags"}), "mark", "delete", "everything in the project"
+    ),
     Kind.GROUP: Trait(frozenset({"description"}), "mark", "delete", "its members' access"),
-    Kind.USER: Trait(frozenset({"description", "email", "enabled"}), "mark", "delete", "the user's credentials"),
+    Kind.USER: Trait(
+        frozenset({"description", "email", "enabled"}), "mark", "delete", "the user's credentials"
+    ),
     Kind.MEMBERSHIP: Trait(_NOTHING, "key", "remove"),
     Kind.ASSIGNMENT: Trait(_NOTHING, "key", "unassign"),
     Kind.APPLICATION_CREDENTIAL: Trait(_NOTHING, "name", "delete", "access of the programs that use it"),
@@ -90,19 +96,27 @@ TRAITS: Mapping[Kind, Trait] = {
     Kind.VOLUME_QUOTA: Trait(frozenset({"*"}), "key", "set back"),
     Kind.NETWORK_QUOTA: Trait(frozenset({"*"}), "key", "set back"),
     Kind.NETWORK: Trait(
-        frozenset({"name", "description", "mtu", "port_security", "enabled"}), "mark", "delete",
+        frozenset({"name", "description", "mtu", "port_security", "enabled"}),
+        "mark",
+        "delete",
         "connectivity of everything on it",
     ),
     Kind.SUBNET: Trait(
-        frozenset({"name", "description", "gateway", "dhcp", "dns", "ranges"}), "mark", "delete",
+        frozenset({"name", "description", "gateway", "dhcp", "dns", "ranges"}),
+        "mark",
+        "delete",
         "the addresses in use on it",
     ),
     Kind.ROUTER: Trait(
-        frozenset({"name", "description", "external", "snat", "routes", "enabled"}), "mark", "delete",
+        frozenset({"name", "description", "external", "snat", "routes", "enabled"}),
+        "mark",
+        "delete",
         "routing and floating IPs behind it",
     ),
     Kind.INTERFACE: Trait(_NOTHING, "key", "detach", "routing for the subnet"),
-    Kind.SECURITY_GROUP: Trait(frozenset({"name", "description"}), "mark", "delete", "the filter on its ports"),
+    Kind.SECURITY_GROUP: Trait(
+        frozenset({"name", "description"}), "mark", "delete", "the filter on its ports"
+    ),
     Kind.RULE: Trait(_NOTHING, "key", "delete"),
     Kind.SHARE: Trait(_NOTHING, "key", "delete", "the other project's access to the network"),
     Kind.SERVER_GROUP: Trait(_NOTHING, "name", "delete", "the placement rule"),
@@ -143,6 +157,8 @@ class Observed:
     address: str
     id: str
     fields: Fields
+    owned: bool = True
+    """It carries our mark, is in our records, or belongs to something closed that is ours (a rule of our group)."""
     duplicates: tuple[str, ...] = ()
     """Identifiers of further resources that carry the same mark: left by a reply lost after its effect."""
     facts: Fields = field(default_factory=dict)
@@ -187,8 +203,16 @@ def read_mark(description: str | None) -> tuple[str, str] | None:
     if not description or not description.endswith("]"):
         return None
     start = description.rfind("[controlplane ")
-    parts = description[start + 14 : -1].split(" ") if start >= 0 else []
-    return (parts[0], parts[1]) if len(parts) == 2 and all(parts) else None
+    tenant, _, address = description[start + 14 : -1].partition(" ") if start >= 0 else ("", "", "")
+    return (tenant, address) if tenant and address else None
+
+
+def without_mark(description: str | None) -> str | None:
+    """The text that a person gave, without our mark; None when there is none."""
+    if read_mark(description) is None:
+        return description or None
+    text = str(description)
+    return text[: text.rfind("[controlplane ")].rstrip() or None
 
 
 SUFFIX = ".plane"

@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
@@ -20,15 +20,29 @@ Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
 
 def _one_line(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("has control characters; write plain text on one line")
+        raise ValueError("has line breaks or invisible characters; write plain text on one line")
     if text != text.strip():
         raise ValueError("begins or ends with a space; remove it")
     return text
 
 
+def _day(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("is not a date; write a day of the calendar as 2027-12-31") from None
+    return value
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 FacilityName = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_one_line)]
 """The name of something that the site already has: an image, an external network, a subnet pool."""
+KeyLine = Annotated[str, StringConstraints(min_length=1, max_length=16_384), AfterValidator(_one_line)]
+"""A public key as OpenSSH writes it, on one line."""
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day of the calendar, with or without quotes."""
+Port = Annotated[int, Field(ge=1, le=65_535)]
 Cidr = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Limit = Annotated[int, Field(ge=-1, le=2_147_483_647)]
@@ -38,7 +52,7 @@ Limit = Annotated[int, Field(ge=-1, le=2_147_483_647)]
 class Model(BaseModel):
     """Strict and closed: a string is not a number, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class Classification(StrEnum):
@@ -56,23 +70,8 @@ class Governance(Model):
     owner: Text
     contact: Text | None = None
     cost_centre: Text
-    classification: Classification
-    valid_until: date
-
-    @field_validator("classification", mode="before")
-    @classmethod
-    def _level(cls, value: Any) -> Any:
-        return Classification(value) if value in set(Classification) else value
-
-    @field_validator("valid_until", mode="before")
-    @classmethod
-    def _day(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                return date.fromisoformat(value)
-            except ValueError:
-                raise ValueError("is not a date; write it as 2027-12-31") from None
-        return value
+    classification: Annotated[Classification, Field(strict=False)]
+    valid_until: Day
 
 
 class ComputeQuota(Model):
@@ -132,7 +131,7 @@ class Subnet(Model):
     cidr: Cidr | None = None
     pool: FacilityName | None = None
     prefix_length: Annotated[int, Field(ge=8, le=128)] | None = None
-    gateway: Address | Literal["none"] | None = None
+    gateway: Address | None = None
     dhcp: bool = True
     dns: list[Address] = []
     ranges: list[AllocationRange] = []
@@ -174,7 +173,7 @@ class Rule(Model):
     direction: Literal["ingress", "egress"] = "ingress"
     ether: Literal["IPv4", "IPv6"] = "IPv4"
     protocol: Literal["tcp", "udp", "icmp", "ipv6-icmp", "sctp", "any"] = "any"
-    ports: int | Annotated[str, StringConstraints(pattern=r"^\d{1,5}(-\d{1,5})?$")] | None = None
+    ports: Port | Annotated[str, StringConstraints(pattern=r"^\d{1,5}(-\d{1,5})?$")] | None = None
     cidr: Cidr | None = None
     group: Name | None = None
     """Another security group of the same project, or this one."""
@@ -182,7 +181,7 @@ class Rule(Model):
 
 
 class SecurityGroup(Model):
-    """A set of rules that is exactly what stands here. `egress: allow` keeps OpenStack's two rules that let all out."""
+    """A set of rules that is exactly what stands here. `egress: allow` also lets everything out."""
 
     name: Name
     description: Text | None = None
@@ -220,7 +219,7 @@ class Keypair(Model):
     """An SSH public key that servers are given at boot."""
 
     name: Name
-    public_key: Text | Annotated[str, StringConstraints(max_length=16384), AfterValidator(_one_line)]
+    public_key: KeyLine
 
 
 Role = Literal["manager", "member", "reader"]
@@ -232,18 +231,8 @@ class ApplicationCredential(Model):
     name: Name
     project: Name
     roles: list[Role] = Field(min_length=1)
-    expires: date | None = None
+    expires: Day | None = None
     description: Text | None = None
-
-    @field_validator("expires", mode="before")
-    @classmethod
-    def _day(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                return date.fromisoformat(value)
-            except ValueError:
-                raise ValueError("is not a date; write it as 2027-12-31") from None
-        return value
 
 
 class User(Model):
@@ -254,7 +243,7 @@ class User(Model):
     email: Text | None = None
     tenant_manager: bool = False
     """Holds the `manager` role on the domain and receives the hand-over."""
-    public_key: Text | None = None
+    public_key: KeyLine | None = None
     """`ssh-ed25519 ...`; required for a tenant manager."""
     groups: list[Name] = []
     keypairs: list[Keypair] = []

@@ -1,0 +1,394 @@
+"""YAML as plain data with the line of every key and value; what YAML readers disagree about is refused.
+
+Read from the parser's events, so that a document is refused while it is read: no anchor is ever expanded,
+no object is ever made from a tag, and depth and size are bounded before anything is built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
+
+import yaml
+
+from controlplane.tenants.words import Path, quoted, where
+
+DEEPEST = 12
+MOST_NODES = 50_000
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Place(NamedTuple):
+    """A position in a text; the first line and column are 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A plain value that YAML readers disagree about, as it is written. No model accepts one."""
+
+    text: str
+    why: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Trouble(NamedTuple):
+    """Something wrong with the YAML itself."""
+
+    place: Place
+    path: Path
+    message: str
+    remedy: str
+
+
+@dataclass
+class Tree:
+    """What a YAML text says, where each part stands and how each scalar is written."""
+
+    value: Any = None
+    places: dict[Path, Place] = field(default_factory=dict)
+    written: dict[Path, str] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
+    broken: bool = False
+    """The text could not be read to its end."""
+
+    def place(self, path: Path) -> Place:
+        """Where the thing at `path` stands; a missing thing is at what should contain it."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, Place(1, 1))
+
+
+def compose(text: str) -> Tree:
+    """The tree of `text`, one YAML document. Never raises: what is wrong is in `troubles`."""
+    tree = Tree()
+    composer = _Composer(text, tree)
+    try:
+        composer.document()
+    except _Stop as stop:
+        tree.broken = True
+        tree.troubles.append(Trouble(stop.place, (), stop.message, stop.remedy))
+    except yaml.YAMLError as error:
+        tree.broken = True
+        tree.troubles.append(_syntax(error, text))
+    tree.troubles.extend(
+        Trouble(place, path, sentence(where(tree.value, path)), remedy)
+        for place, path, sentence, remedy in composer.later
+    )
+    return tree
+
+
+class _Stop(Exception):
+    """Reading on makes no sense."""
+
+    def __init__(self, place: Place, message: str, remedy: str) -> None:
+        self.place, self.message, self.remedy = place, message, remedy
+
+
+class _Composer:
+    """From events to plain data. Recursion is bounded by `DEEPEST`."""
+
+    def __init__(self, text: str, tree: Tree) -> None:
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
+        self.tree = tree
+        self.nodes = 0
+        self.later: list[tuple[Place, Path, Callable[[str], str], str]] = []
+        """Troubles that name what contains them: told when the whole tree is known."""
+
+    def document(self) -> None:
+        """Read the one document."""
+        next(self.events)  # the stream's start
+        start = next(self.events)
+        if not isinstance(start, yaml.DocumentStartEvent):
+            raise _Stop(Place(1, 1), "the file is empty", "Begin with 'tenant: NAME' on the first line.")
+        if start.version or start.tags:
+            self._trouble(
+                start, (), "a '%' directive stands before the document", "Remove the line that begins with '%'."
+            )
+        self.tree.value = self._node(next(self.events), (), 1)
+        next(self.events)  # the document's end
+        after = next(self.events)
+        if isinstance(after, yaml.DocumentStartEvent):
+            raise _Stop(
+                _place(after),
+                "a second document begins here",
+                "Write one tenant a file: remove the '---' line and move what follows to a file of its own.",
+            )
+
+    def _node(self, event: Any, path: Path, depth: int) -> Any:
+        self.nodes += 1
+        place = _place(event)
+        if self.nodes > MOST_NODES:
+            raise _Stop(
+                place,
+                f"the file has more than {MOST_NODES:,} values".replace(",", " "),
+                "Remove what is not needed: a tenant needs a few hundred.",
+            )
+        self.tree.places.setdefault(path, place)
+        if isinstance(event, yaml.AliasEvent):
+            self._trouble(
+                event,
+                path,
+                f"the alias '*{event.anchor}' stands for a value",
+                "Write the value out, or put it in quotes if it really begins with '*'.",
+            )
+            return Odd(f"*{event.anchor}", "alias")
+        self._refuse_anchor_and_tag(event, path)
+        if isinstance(event, yaml.ScalarEvent):
+            self.tree.written[path] = event.value
+            return scalar(event.value) if event.style is None else event.value
+        if depth > DEEPEST:
+            raise _Stop(
+                place,
+                f"values are nested more than {DEEPEST} deep",
+                "Check the indentation and the brackets: no part of a tenant is nested that deep.",
+            )
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(path, depth)
+        return self._mapping(path, depth)
+
+    def _refuse_anchor_and_tag(self, event: Any, path: Path) -> None:
+        if event.anchor is not None:
+            self._trouble(
+                event,
+                path,
+                f"the anchor '&{event.anchor}' marks a value",
+                "Remove it and write each value out, or put the value in quotes if it really begins with '&'.",
+            )
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._trouble(
+                event,
+                path,
+                f"the tag {quoted(tag)} changes what a value is",
+                "Remove it: text in quotes is text, anything else is what it looks like.",
+            )
+
+    def _sequence(self, path: Path, depth: int) -> list[Any]:
+        items: list[Any] = []
+        for event in self.events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self._node(event, (*path, len(items)), depth + 1))
+        return items
+
+    def _mapping(self, path: Path, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        seen: dict[str, Place] = {}
+        for event in self.events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._key(event, path, depth)
+            if key is None:
+                self._node(next(self.events), (*path, ""), depth + 1)
+                continue
+            place = _place(event)
+            below = (*path, key)
+            if key in seen:
+                first = seen[key].line
+                self._trouble_within(
+                    place,
+                    below,
+                    lambda thing, key=key, first=first: (
+                        f"the key {quoted(key)} stands twice in {thing}, first on line {first}"
+                    ),
+                    "Remove one of the two.",
+                )
+                self._node(next(self.events), (*below, ""), depth + 1)
+                continue
+            seen[key] = place
+            self.tree.places[below] = place
+            found[key] = self._node(next(self.events), below, depth + 1)
+        return found
+
+    def _key(self, event: Any, path: Path, depth: int) -> str | None:
+        """The key that `event` begins; None when it is none, which is told."""
+        if not isinstance(event, yaml.ScalarEvent):
+            if isinstance(event, yaml.AliasEvent):
+                what = f"the alias '*{event.anchor}'"
+            else:
+                what = "a list" if isinstance(event, yaml.SequenceStartEvent) else "a mapping"
+                self._node(event, (*path, ""), depth + 1)
+            self._trouble_within(
+                _place(event),
+                (*path, ""),
+                lambda thing: f"a key of {thing} is {what}",
+                "Write a word and a colon; put text that has brackets in quotes.",
+            )
+            return None
+        self._refuse_anchor_and_tag(event, (*path, event.value))
+        self.nodes += 1
+        value = scalar(event.value) if event.style is None else event.value
+        if event.style is None and event.value == "<<":
+            self._trouble(
+                event, (*path, "<<"), "the merge key '<<' copies values", "Write the values out where they apply."
+            )
+            return None
+        if not isinstance(value, str):
+            shown = event.value or "nothing"
+            self._trouble_within(
+                _place(event),
+                (*path, ""),
+                lambda thing: f"the key {quoted(shown)} of {thing} is not text",
+                f'Write it in quotes: "{event.value}":.' if event.value else "Write a word before the colon.",
+            )
+            return None
+        return value
+
+    def _trouble(self, event: Any, path: Path, message: str, remedy: str) -> None:
+        self.tree.troubles.append(Trouble(_place(event), path, message, remedy))
+
+    def _trouble_within(self, place: Place, path: Path, sentence: Callable[[str], str], remedy: str) -> None:
+        self.later.append((place, path, sentence, remedy))
+
+
+def _place(event: Any) -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+# --- plain scalars --------------------------------------------------------------------------------------
+
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_OCTAL = re.compile(r"[-+]?0[0-9_]+")
+_BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+)")
+_UNDERSCORED = re.compile(r"[-+]?[0-9]+(?:_[0-9_]*)+(?:\.[0-9_]*)?")
+_SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}.*")
+_YES_NO = frozenset(w for word in ("yes", "no", "on", "off", "y", "n") for w in (word, word.upper(), word.title()))
+
+
+def scalar(text: str) -> Any:
+    """What a value without quotes is; `Odd` where versions of YAML disagree.
+
+    >>> scalar("4711"), scalar("true"), scalar("prod"), scalar("no").why, scalar("0644").why
+    (4711, True, 'prod', 'yes-no', 'octal')
+    """
+    if text in ("", "~", "null", "Null", "NULL"):
+        return None
+    if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
+        return text[0] in "tT"
+    if text in _YES_NO:
+        return Odd(text, "yes-no")
+    if text[0] not in "0123456789+-.":
+        return text
+    if _DECIMAL.fullmatch(text):
+        return int(text) if len(text) <= 20 else Odd(text, "number")
+    if _DATE.fullmatch(text):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            return text  # 2027-13-45: text, which no date accepts
+    if _TIME.fullmatch(text):
+        return Odd(text, "time")
+    for pattern, why in ((_OCTAL, "octal"), (_BASED, "number"), (_UNDERSCORED, "number"), (_SIXTIES, "sixties")):
+        if pattern.fullmatch(text):
+            return Odd(text, why)
+    if _FLOAT.fullmatch(text) or _INFINITE.fullmatch(text):
+        return Odd(text, "fraction")
+    return text
+
+
+# --- syntax errors in plain words -------------------------------------------------------------------------
+
+_QUOTES = "Close the quote on the same line; inside single quotes write '' for one '."
+_ALIGN = "Give it the same indentation as the lines it belongs to, with spaces."
+_SYNTAX: tuple[tuple[str, str, str], ...] = (
+    # what the parser says, what is wrong, remedy
+    ("end of stream", "a quote that opens here is never closed", _QUOTES),
+    ("document indicator", "a quote that opens here is never closed", _QUOTES),
+    ("tab character", "a tab stands where only spaces may", "Indent with spaces."),
+    (
+        "mapping values are not allowed",
+        "a second colon or a wrong indentation makes this line unreadable",
+        "Put a value that has ': ' in it in quotes, or indent the line like its neighbours.",
+    ),
+    (
+        "could not find expected ':'",
+        "a line without a colon stands where 'key: value' is expected",
+        "Write it as 'key: value', or indent it to belong to the line above.",
+    ),
+    ("did not find expected key", "a line is indented differently from the lines it belongs to", _ALIGN),
+    ("expected '-' indicator", "a line in a list does not begin with '-'", "Begin each item of the list with '- '."),
+    (
+        "sequence entries are not allowed",
+        "a '-' stands where no list can begin",
+        "Put the list on lines of its own below the key, each beginning with '- '.",
+    ),
+    ("',' or ']'", "a '[' is not closed, or a comma is missing", "Close the list with ']' and separate with commas."),
+    (
+        "',' or '}'",
+        "a '{' is not closed, or a comma is missing",
+        "Close the mapping with '}' and separate with commas.",
+    ),
+    (
+        "escape",
+        "a backslash in double quotes begins no escape that YAML knows",
+        "Use single quotes, in which a backslash is just a backslash.",
+    ),
+    (
+        "hexdecimal number",
+        "a backslash in double quotes begins no escape that YAML knows",
+        "Use single quotes, in which a backslash is just a backslash.",
+    ),
+    (
+        "alphabetic or numeric character",
+        "a value begins with '*' or '&', which YAML keeps for itself",
+        "Put the value in quotes.",
+    ),
+    ("<document start>", "a line is indented differently from the lines above it", _ALIGN),
+    ("node content", "a value is missing between brackets or commas", "Remove the extra comma or bracket."),
+    ("tag", "a value begins with '!', which YAML keeps for itself", "Put the value in quotes."),
+    ("directive", "a '%' directive stands before the document", "Remove the line that begins with '%'."),
+    ("incompatible YAML", "a '%' directive stands before the document", "Remove the line that begins with '%'."),
+    (
+        "comment or line break",
+        "something stands after '|' or '>', which begin text on the next line",
+        "Put the text in quotes on one line.",
+    ),
+    (
+        "indentation indicator",
+        "something stands after '|' or '>', which begin text on the next line",
+        "Put the text in quotes on one line.",
+    ),
+)
+
+
+def _syntax(error: yaml.YAMLError, text: str) -> Trouble:
+    """The parser's complaint, in words for people."""
+    said = str(getattr(error, "problem", None) or "")
+    mark = getattr(error, "problem_mark", None)
+    start = getattr(error, "context_mark", None)
+    if mark is None:
+        return Trouble(Place(1, 1), (), *_UNREADABLE)
+    place = Place(mark.line + 1, mark.column + 1)
+    if "cannot start any token" in said:
+        return Trouble(place, (), *_strange_start(text, mark.line, mark.column))
+    for part, message, remedy in _SYNTAX:
+        if part in said:
+            opened = part in ("end of stream", "document indicator", "',' or ']'", "',' or '}'", "expected ':'")
+            if start is not None and (opened or "expected ':'" in part):
+                place = Place(start.line + 1, start.column + 1)
+            return Trouble(place, (), message, remedy)
+    return Trouble(place, (), *_UNREADABLE)
+
+
+_UNREADABLE = ("this is not YAML", "Check the indentation, the colons and the quotes on this line.")
+
+
+def _strange_start(text: str, line: int, column: int) -> tuple[str, str]:
+    lines = re.split(r"\r\n|\r|\n", text)
+    rest = lines[line][column : column + 1] if line < len(lines) else ""
+    if rest in ("", "\t"):
+        return "a tab stands where only spaces may", "Indent with spaces."
+    return f"a value begins with '{rest}', which YAML keeps for itself", "Put the value in quotes."
