@@ -94,7 +94,7 @@ class _Sight:
     # --- claiming -------------------------------------------------------------------------------------
 
     def claim(self, kind: Kind, raws: Iterable[Raw], marked: str = "description") -> list[tuple[str, Raw]]:
-        """Those of `raws` that are ours, one an address; further ones with the same mark are its duplicates."""
+        """Those of `raws` that are ours, one an address; more with the same mark are its duplicates."""
         ours: dict[str, list[Raw]] = defaultdict(list)
         for raw in raws:
             address = self.recorded.get((kind, raw["id"])) or self._marked(kind, raw.get(marked))
