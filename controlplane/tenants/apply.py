@@ -62,7 +62,7 @@ def run(
     pool: Executor,
     stop: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Run all operations; a failure holds back only what waits for it. `stop` ends it early, between effects."""
+    """Run all operations; a failure holds back only what waits for it. `stop` ends it early."""
     return _Run(cloud, known, desired, journal, pool, stop).all(todo)
 
 

@@ -18,8 +18,8 @@ class Scope:
     """What to look at. Bulk listings answer for all tenants at once; the rest is asked for by name.
 
     OpenStack has no bulk listing for compute and volume quotas (one request a project), for key pairs
-    and application credentials (one a user), for the members of a group that holds no role (one a group), and for
-    who may use a private flavor, image or volume type (one each).
+    and application credentials (one a user), for the members of a group that holds no role (one a
+    group), and for who may use a private flavor, image or volume type (one each).
     """
 
     tenants: frozenset[str] | None = None

@@ -97,7 +97,7 @@ class Cloud(Protocol):
         ...
 
     def perform_many(self, effects: Sequence[Effect], ids: Ids) -> Sequence[Outcome | Exception]:
-        """Several effects of one kind and action in one request where OpenStack can (Neutron); one outcome each."""
+        """Several creates of one kind, in one request where OpenStack can (Neutron); one outcome each."""
         ...
 
     def running_servers(self, project_ids: Sequence[str]) -> Sequence[Thing]:

@@ -158,7 +158,7 @@ class Observed:
     id: str
     fields: Fields
     owned: bool = True
-    """It carries our mark, is in our records, or belongs to something closed that is ours (a rule of our group)."""
+    """It carries our mark, is in our records, or is part of something closed that is ours (a rule)."""
     duplicates: tuple[str, ...] = ()
     """Identifiers of further resources that carry the same mark: left by a reply lost after its effect."""
     facts: Fields = field(default_factory=dict)
