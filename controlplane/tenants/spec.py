@@ -261,7 +261,7 @@ class Assignment(Model):
 
 
 class Flavor(Model):
-    """A private flavor that the plane makes, or an existing private one (`existing: true`), for some projects."""
+    """A private flavor for some projects: made by the plane, or the site's own (`existing: true`)."""
 
     name: FacilityName
     existing: bool = False
@@ -280,7 +280,7 @@ class SharedImage(Model):
 
 
 class VolumeType(Model):
-    """A private volume type that the plane makes, or an existing private one (`existing: true`), for some projects."""
+    """A private volume type for some projects: made by the plane, or the site's own (`existing: true`)."""
 
     name: FacilityName
     existing: bool = False

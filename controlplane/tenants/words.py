@@ -10,6 +10,8 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
+from airgap_bundle.errors import printable
+
 Path = tuple[str | int, ...]
 
 NOUNS: Mapping[str, str] = {
@@ -33,6 +35,8 @@ NOUNS: Mapping[str, str] = {
     "classes": "class",
 }
 """What one item of a list is called."""
+
+ABSENT: Any = object()
 
 _LONGEST = 60
 
@@ -128,13 +132,15 @@ def _split(tree: Any, path: Path) -> tuple[list[str], str]:
     keys: list[str] = []
     node = tree
     for step in path:
-        node = _child(node, step)
+        node = child(node, step)
         if isinstance(step, str):
             keys.append(step)
         elif keys and keys[-1] in NOUNS and not isinstance(node, str):
-            name = _child(node, "name")
+            name = child(node, "name")
             noun = NOUNS[keys[-1]]
-            things.append(f"{noun} {_plain(name)}" if isinstance(name, str) and name else f"{noun} {step + 1}")
+            things.append(
+                f"{noun} {_plain(name)}" if isinstance(name, str) and name else f"{noun} {step + 1}"
+            )
             keys = []
     nameless = things[-2:] if things and things[-1].rpartition(" ")[2].isdigit() else things[-1:]
     return keys, " of ".join(reversed(nameless))
@@ -144,14 +150,24 @@ def _plain(name: str) -> str:
     return name if len(name) <= _LONGEST and name.isprintable() and " " not in name else quoted(name)
 
 
-def _child(node: Any, step: str | int) -> Any:
+def child(node: Any, step: str | int) -> Any:
+    """What `node` has at `step`, or `ABSENT`."""
     if isinstance(node, dict) and isinstance(step, str):
-        return node.get(step)
+        return node.get(step, ABSENT)
     if isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
         return node[step]
-    return None
+    return ABSENT
+
+
+def at(node: Any, path: Path) -> Any:
+    """What stands at `path` below `node`, or `ABSENT`."""
+    for step in path:
+        node = child(node, step)
+    return node
 
 
 def dotted(path: Path) -> str:
     """A path for programs: `projects[0].quota.class`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{printable(step)}" for step in path).lstrip(
+        "."
+    )

@@ -7,7 +7,7 @@ no object is ever made from a tag, and depth and size are bounded before anythin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
@@ -18,6 +18,9 @@ from controlplane.tenants.words import Path, quoted, where
 
 DEEPEST = 12
 MOST_NODES = 50_000
+
+_THIS = "\0"
+"""In a sentence: what contains the thing, named when the whole tree is known. Never in a decoded text."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -80,7 +83,7 @@ def compose(text: str) -> Tree:
         tree.broken = True
         tree.troubles.append(_syntax(error, text))
     tree.troubles.extend(
-        Trouble(place, path, sentence(where(tree.value, path)), remedy)
+        Trouble(place, path, sentence.replace(_THIS, where(tree.value, path)), remedy)
         for place, path, sentence, remedy in composer.later
     )
     return tree
@@ -100,7 +103,7 @@ class _Composer:
         self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
         self.tree = tree
         self.nodes = 0
-        self.later: list[tuple[Place, Path, Callable[[str], str], str]] = []
+        self.later: list[tuple[Place, Path, str, str]] = []
         """Troubles that name what contains them: told when the whole tree is known."""
 
     def document(self) -> None:
@@ -111,7 +114,10 @@ class _Composer:
             raise _Stop(Place(1, 1), "the file is empty", "Begin with 'tenant: NAME' on the first line.")
         if start.version or start.tags:
             self._trouble(
-                start, (), "a '%' directive stands before the document", "Remove the line that begins with '%'."
+                start,
+                (),
+                "a '%' directive stands before the document",
+                "Remove the line that begins with '%'.",
             )
         self.tree.value = self._node(next(self.events), (), 1)
         next(self.events)  # the document's end
@@ -138,13 +144,13 @@ class _Composer:
                 event,
                 path,
                 f"the alias '*{event.anchor}' stands for a value",
-                "Write the value out, or put it in quotes if it really begins with '*'.",
+                "Write the value out; a value that begins with '*' needs quotes.",
             )
             return Odd(f"*{event.anchor}", "alias")
         self._refuse_anchor_and_tag(event, path)
         if isinstance(event, yaml.ScalarEvent):
             self.tree.written[path] = event.value
-            return scalar(event.value) if event.style is None else event.value
+            return scalar(event.value) if not event.style else event.value
         if depth > DEEPEST:
             raise _Stop(
                 place,
@@ -161,7 +167,7 @@ class _Composer:
                 event,
                 path,
                 f"the anchor '&{event.anchor}' marks a value",
-                "Remove it and write each value out, or put the value in quotes if it really begins with '&'.",
+                "Remove it and write each value out; a value that begins with '&' needs quotes.",
             )
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
@@ -197,9 +203,7 @@ class _Composer:
                 self._trouble_within(
                     place,
                     below,
-                    lambda thing, key=key, first=first: (
-                        f"the key {quoted(key)} stands twice in {thing}, first on line {first}"
-                    ),
+                    f"the key {quoted(key)} stands twice in {_THIS}, first on line {first}",
                     "Remove one of the two.",
                 )
                 self._node(next(self.events), (*below, ""), depth + 1)
@@ -220,16 +224,19 @@ class _Composer:
             self._trouble_within(
                 _place(event),
                 (*path, ""),
-                lambda thing: f"a key of {thing} is {what}",
+                f"a key of {_THIS} is {what}",
                 "Write a word and a colon; put text that has brackets in quotes.",
             )
             return None
         self._refuse_anchor_and_tag(event, (*path, event.value))
         self.nodes += 1
-        value = scalar(event.value) if event.style is None else event.value
-        if event.style is None and event.value == "<<":
+        value = scalar(event.value) if not event.style else event.value
+        if not event.style and event.value == "<<":
             self._trouble(
-                event, (*path, "<<"), "the merge key '<<' copies values", "Write the values out where they apply."
+                event,
+                (*path, "<<"),
+                "the merge key '<<' copies values",
+                "Write the values out where they apply.",
             )
             return None
         if not isinstance(value, str):
@@ -237,8 +244,8 @@ class _Composer:
             self._trouble_within(
                 _place(event),
                 (*path, ""),
-                lambda thing: f"the key {quoted(shown)} of {thing} is not text",
-                f'Write it in quotes: "{event.value}":.' if event.value else "Write a word before the colon.",
+                f"the key {quoted(shown)} of {_THIS} is not text",
+                f'Put it in quotes: "{event.value}".' if event.value else "Write a word before the colon.",
             )
             return None
         return value
@@ -246,7 +253,7 @@ class _Composer:
     def _trouble(self, event: Any, path: Path, message: str, remedy: str) -> None:
         self.tree.troubles.append(Trouble(_place(event), path, message, remedy))
 
-    def _trouble_within(self, place: Place, path: Path, sentence: Callable[[str], str], remedy: str) -> None:
+    def _trouble_within(self, place: Place, path: Path, sentence: str, remedy: str) -> None:
         self.later.append((place, path, sentence, remedy))
 
 
@@ -265,7 +272,9 @@ _UNDERSCORED = re.compile(r"[-+]?[0-9]+(?:_[0-9_]*)+(?:\.[0-9_]*)?")
 _SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}.*")
-_YES_NO = frozenset(w for word in ("yes", "no", "on", "off", "y", "n") for w in (word, word.upper(), word.title()))
+_YES_NO = frozenset(
+    w for word in ("yes", "no", "on", "off", "y", "n") for w in (word, word.upper(), word.title())
+)
 
 
 def scalar(text: str) -> Any:
@@ -291,7 +300,12 @@ def scalar(text: str) -> Any:
             return text  # 2027-13-45: text, which no date accepts
     if _TIME.fullmatch(text):
         return Odd(text, "time")
-    for pattern, why in ((_OCTAL, "octal"), (_BASED, "number"), (_UNDERSCORED, "number"), (_SIXTIES, "sixties")):
+    for pattern, why in (
+        (_OCTAL, "octal"),
+        (_BASED, "number"),
+        (_UNDERSCORED, "number"),
+        (_SIXTIES, "sixties"),
+    ):
         if pattern.fullmatch(text):
             return Odd(text, why)
     if _FLOAT.fullmatch(text) or _INFINITE.fullmatch(text):
@@ -319,13 +333,21 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
         "Write it as 'key: value', or indent it to belong to the line above.",
     ),
     ("did not find expected key", "a line is indented differently from the lines it belongs to", _ALIGN),
-    ("expected '-' indicator", "a line in a list does not begin with '-'", "Begin each item of the list with '- '."),
+    (
+        "expected '-' indicator",
+        "a line in a list does not begin with '-'",
+        "Begin each item of the list with '- '.",
+    ),
     (
         "sequence entries are not allowed",
         "a '-' stands where no list can begin",
         "Put the list on lines of its own below the key, each beginning with '- '.",
     ),
-    ("',' or ']'", "a '[' is not closed, or a comma is missing", "Close the list with ']' and separate with commas."),
+    (
+        "',' or ']'",
+        "a '[' is not closed, or a comma is missing",
+        "Close the list with ']' and separate with commas.",
+    ),
     (
         "',' or '}'",
         "a '{' is not closed, or a comma is missing",
@@ -350,7 +372,11 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
     ("node content", "a value is missing between brackets or commas", "Remove the extra comma or bracket."),
     ("tag", "a value begins with '!', which YAML keeps for itself", "Put the value in quotes."),
     ("directive", "a '%' directive stands before the document", "Remove the line that begins with '%'."),
-    ("incompatible YAML", "a '%' directive stands before the document", "Remove the line that begins with '%'."),
+    (
+        "incompatible YAML",
+        "a '%' directive stands before the document",
+        "Remove the line that begins with '%'.",
+    ),
     (
         "comment or line break",
         "something stands after '|' or '>', which begin text on the next line",
@@ -376,7 +402,13 @@ def _syntax(error: yaml.YAMLError, text: str) -> Trouble:
         return Trouble(place, (), *_strange_start(text, mark.line, mark.column))
     for part, message, remedy in _SYNTAX:
         if part in said:
-            opened = part in ("end of stream", "document indicator", "',' or ']'", "',' or '}'", "expected ':'")
+            opened = part in (
+                "end of stream",
+                "document indicator",
+                "',' or ']'",
+                "',' or '}'",
+                "expected ':'",
+            )
             if start is not None and (opened or "expected ':'" in part):
                 place = Place(start.line + 1, start.column + 1)
             return Trouble(place, (), message, remedy)
