@@ -1,0 +1,1 @@
+"""Migrations of the database (Alembic). See `regenerate.py` for how the initial one is written."""
