@@ -149,25 +149,28 @@ class _Run:
         except Exception as refused:  # reported per operation; the loop must go on for the others
             results = [refused] * len(effects)
         for i, result in zip(left, results, strict=True):
-            outcomes[i] = result
+            outcomes[i] = self._settled(batch[i], result)
         for operation, outcome in zip(batch, outcomes, strict=True):
             if not isinstance(outcome, Exception):
                 self.known.learn(operation.address, outcome)
                 self.journal.done(operation, outcome)  # crash before this: the mark finds it again
-        for operation, outcome in zip(batch, outcomes, strict=True):
-            if not isinstance(outcome, Exception) and "default_rules" in outcome.facts:
-                self._settle_rules(operation.address, outcome)
         return outcomes
 
-    def _settle_rules(self, address: str, outcome: Outcome) -> None:
+    def _settled(self, operation: Operation, outcome: Outcome | Exception) -> Outcome | Exception:
         """A new security group comes with rules of Neutron's own: keep those wanted, delete the others."""
-        home = address.removeprefix("security-group/")
-        for key, id_ in outcome.facts["default_rules"].items():
-            rule = f"rule/{home}/{key}"
-            if rule in self.desired.resources:
-                self.made_rules[rule] = id_
-            else:
-                self.cloud.perform(Effect("delete", rule, None, Observed(rule, id_, {})), self.known)
+        if isinstance(outcome, Exception):
+            return outcome
+        home = operation.address.removeprefix("security-group/")
+        try:
+            for key, id_ in outcome.facts.get("default_rules", {}).items():
+                rule = f"rule/{home}/{key}"
+                if rule in self.desired.resources:
+                    self.made_rules[rule] = id_
+                else:
+                    self.cloud.perform(Effect("delete", rule, None, Observed(rule, id_, {})), self.known)
+        except Exception as refused:  # the group is there; the next look finds the rule and removes it
+            return refused
+        return outcome
 
     def _fail(
         self,

@@ -43,6 +43,16 @@ def desire(tenant: spec.Tenant, limits: Mapping[str, Limits]) -> Desired:
     return Desired(tenant.tenant, {resource.address: resource for resource in made})
 
 
+SEALED = "sealed"
+"""Value of the field `credentials`: the secret is in our store, sealed. A crash before that leaves it `lost`."""
+
+
+def recipients(tenant: spec.Tenant, user: spec.User) -> list[str]:
+    """The public key lines that a user's secrets are sealed to: the tenant managers' and the user's own."""
+    lines = [u.public_key for u in tenant.users if u.public_key and (u.tenant_manager or u.name == user.name)]
+    return list(dict.fromkeys(lines))
+
+
 def _domain(tenant: spec.Tenant) -> Resource:
     owner = f"{tenant.description or tenant.governance.owner}"
     return Resource(
@@ -311,6 +321,8 @@ def _credentials(tenant: spec.Tenant) -> Iterator[Resource]:
                 "expires": credential.expires.isoformat() if credential.expires else None,
                 "description": credential.description,
             }
+            if recipients(tenant, user):
+                fields["credentials"] = SEALED
             yield Resource(
                 f"application-credential/{user.name}/{credential.name}",
                 fields,

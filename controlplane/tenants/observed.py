@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.tenants.desired import SEALED
 from controlplane.tenants.listing import Listing, Raw
 from controlplane.tenants.resources import (
     SUFFIX,
@@ -205,6 +206,12 @@ class _Sight:
             address = f"assignment/{role}/{actor}/{target}"
             self.add(address, raw["role"]["id"], {"role": role, "actor": actor, "target": target})
 
+    def _credentials_of(self, address: str, id_: str) -> str:
+        record = self.records.get(address)
+        return (
+            SEALED if record and record.id == id_ and record.fields.get("credentials") == SEALED else "lost"
+        )
+
     def _credentials(self) -> None:
         for user_id, pairs in self.listing.keypairs.items():
             if user := self.address.get(user_id):
@@ -221,6 +228,7 @@ class _Sight:
                         "project": self.name(raw.get("project_id")),
                         "roles": sorted(role["name"] for role in raw.get("roles", ())),
                         "expires": (raw.get("expires_at") or "")[:10] or None,
+                        "credentials": self._credentials_of(address, raw["id"]),
                     }
                     self.add(address, raw["id"], about)
 
