@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from tests.lab import session
 from tests.lab.openstack import processes
 from tests.lab.openstack.layout import CLOUD, DEFAULT_FOLDER, TOKEN_SECONDS, Site
 
@@ -70,6 +71,7 @@ def up(arguments: argparse.Namespace) -> int:
         token_seconds=arguments.token_seconds,
         use_golden=not arguments.from_nothing,
     )
+    session.keep(site.folder)
     print(site.clouds_yaml)
     return 0
 

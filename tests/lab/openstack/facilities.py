@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import openstack
 from openstack.connection import Connection
@@ -32,15 +34,15 @@ PUBLIC_VOLUME_TYPE = "standard"
 PRIVATE_VOLUME_TYPE = "vault-ssd"
 
 
-def connect(site: Site, cloud: str = CLOUD) -> Connection:
-    """A connection as the administrator."""
-    config = openstack.config.OpenStackConfig(config_files=[str(site.clouds_yaml)], load_envvars=False)
-    return Connection(config=config.get_one(cloud), app_name="lab")
+def connect(clouds_yaml: Path, cloud: str = CLOUD, **options: Any) -> Connection:
+    """A new connection by `clouds_yaml` alone; `options` add to the cloud's entries."""
+    config = openstack.config.OpenStackConfig(config_files=[str(clouds_yaml)], load_envvars=False)
+    return Connection(config=config.get_one(cloud, **options), app_name="lab")
 
 
 def furnish(site: Site, say: Callable[[str], None]) -> None:
     """Offer all of it; what is there by its name already is left alone."""
-    with connect(site) as cloud:
+    with connect(site.clouds_yaml) as cloud:
         cloud.authorize()
         kinds = (_networks, _flavors, _images, _volume_types)
         with ThreadPoolExecutor(len(kinds)) as pool:

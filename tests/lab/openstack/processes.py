@@ -118,8 +118,12 @@ def down(folder: Path = DEFAULT_FOLDER) -> bool:
 
 def destroy(folder: Path = DEFAULT_FOLDER) -> None:
     """Stop the lab in `folder` and remove all that it stored."""
-    down(folder)
-    shutil.rmtree(folder.resolve(), ignore_errors=True)
+    folder = folder.resolve()
+    with _only_one(folder):
+        site = Site.load(folder)
+        if site is not None:
+            _stop(site)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def status(site: Site) -> list[ServiceStatus]:
@@ -150,10 +154,15 @@ def _status(site: Site, name: str) -> ServiceStatus:
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
     """Starts and stops of one folder wait for one another."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = folder / ".lock"
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # `destroy` removes the lock with the folder: whoever waited for it needs the new one.
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                yield
+                return
 
 
 def _environment() -> Path:
@@ -215,7 +224,7 @@ def _start(
 ) -> golden.Made:
     made = golden.Made.KEPT
     if not site.complete.exists():
-        for leftover in ("db", "keystone", "glance", "nova", "neutron", "cinder", "etc", "log", "pid"):
+        for leftover in ("db", "keystone", "glance", "nova", "neutron", "cinder", "etc", "pid"):
             shutil.rmtree(site.folder / leftover, ignore_errors=True)
         site.save()
         copied = use_golden and golden.copy(site)

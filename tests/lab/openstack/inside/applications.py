@@ -65,6 +65,9 @@ def _glance(site: Site):
 def _neutron(site: Site):
     from neutron.wsgi.api import application
 
+    from tests.lab.openstack.inside import wiring
+
+    wiring.answer_for_agents()
     return application
 
 

@@ -23,6 +23,8 @@ from tests.lab.openstack.inside.token_memory import TokenMemory, with_token_memo
 from tests.lab.openstack.layout import Site
 
 THREADS = 8
+KEYSTONE_THREADS = 1
+"""Keystone keeps the token of the current request on an object that all threads share."""
 
 
 def main(name: str) -> None:
@@ -42,12 +44,20 @@ def main(name: str) -> None:
     gc.freeze()
     signal.signal(signal.SIGTERM, _end)  # some services put their own handler there
     import waitress
+    from oslo_context import context
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+    def call(environ, start_response):
+        # Keystone caches by request context, and a thread keeps the one of its last request: without this,
+        # a token that was valid there stays valid here after its revocation.
+        context._request_store.__dict__.clear()
+        return application(environ, start_response)
+
     waitress.serve(
-        with_token_memory(application, TokenMemory(site.revocations), TOKEN_CACHE),
+        with_token_memory(call, TokenMemory(site.revocations), TOKEN_CACHE),
         sockets=[listening],
-        threads=THREADS,
+        threads=KEYSTONE_THREADS if name == "keystone" else THREADS,
         clear_untrusted_proxy_headers=True,
         channel_timeout=600,
         connection_limit=1000,
