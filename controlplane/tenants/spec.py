@@ -29,9 +29,11 @@ def _one_line(text: str) -> str:
 def _day(value: Any) -> Any:
     if isinstance(value, str):
         try:
-            return date.fromisoformat(value)
+            if len(value) == len("2027-12-31") and value[4] == value[7] == "-":
+                return date.fromisoformat(value)
         except ValueError:
-            raise ValueError("is not a date; write a day of the calendar as 2027-12-31") from None
+            pass
+        raise ValueError("is not a date; write a day of the calendar as 2027-12-31")
     return value
 
 
