@@ -30,6 +30,7 @@ class JobQueue:
     """Where jobs are put, by any process that has the database."""
 
     def __init__(self, database: Engine) -> None:
+        database = database.execution_options(immediate=True)
         self._client = DBOSClient(system_database_engine=database, application_name=NAME, lazy=True)
 
     def put(self, session: Session, job_id: str) -> None:
@@ -59,7 +60,9 @@ class Worker:
         at_once: int = 16,
         poll_seconds: float = 0.2,
     ) -> None:
-        self._database, self._executor, self._handler = database, executor, handler
+        self._database = database.execution_options(immediate=True)
+        """DBOS reads before it writes in one transaction, which SQLite fails unless the lock is taken first."""
+        self._executor, self._handler = executor, handler
         self._at_once, self._poll = at_once, poll_seconds
 
     def start(self) -> None:

@@ -44,7 +44,7 @@ def desire(tenant: spec.Tenant, limits: Mapping[str, Limits]) -> Desired:
 
 
 SEALED = "sealed"
-"""Value of the field `credentials`: the secret is in our store, sealed. A crash before that leaves it `lost`."""
+"""Value of the field `credentials`: our store has the secret, sealed. A crash before that leaves it `lost`."""
 
 
 def recipients(tenant: spec.Tenant, user: spec.User) -> list[str]:

@@ -49,6 +49,30 @@ class UnknownTenant(StateProblem):
     hint = "List the tenants with: controlplane tenant list"
 
 
+class UnknownJob(StateProblem):
+    """No job of that id is known to the plane."""
+
+    exit_code = 30
+    message = "there is no job {job}"
+    hint = "List the jobs with: controlplane job list"
+
+
+class NoCertificate(StateProblem):
+    """The tenant was not erased, so nothing certifies it."""
+
+    exit_code = 30
+    message = "there is no erasure certificate for {tenant}"
+    hint = "A tenant gets one when it is erased: controlplane tenant erase {tenant}"
+
+
+class NoTenantManager(StateProblem):
+    """Nobody is named who could be handed the tenant."""
+
+    exit_code = 37
+    message = "{tenant} has no tenant manager to hand it over to"
+    hint = "Give a user of the spec tenant_manager: true and a public_key, and apply it."
+
+
 class StalePlan(StateProblem):
     """The spec or the cloud moved since the plan was made."""
 

@@ -100,6 +100,10 @@ class Cloud(Protocol):
         """Several creates of one kind, in one request where OpenStack can (Neutron); one outcome each."""
         ...
 
+    def step_down(self) -> None:
+        """Give up every role that the plane's own user took on a tenant's project for a moment."""
+        ...
+
     def running_servers(self, project_ids: Sequence[str]) -> Sequence[Thing]:
         """Servers of the projects that run now."""
         ...

@@ -1,4 +1,4 @@
-"""What has to be looked at to plan for some tenants: no more requests than their specs and records call for."""
+"""What has to be looked at to plan for a tenant: no more requests than its spec and records call for."""
 
 from __future__ import annotations
 

@@ -1,0 +1,431 @@
+"""The work of jobs: apply, suspend, resume, retire, restore, erase. Any handler can be run again any time.
+
+A handler looks, decides what is left, does it, and looks again. What must outlive a crash is written before
+the effect that needs it; what a crash leaves half done is found by the next look.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from datetime import timedelta
+from typing import Any
+
+from sqlmodel import Session, select
+
+from airgap_bundle.errors import Problem
+from airgap_bundle.keys import PrivateKey
+from airgap_bundle.sshsig import sign
+from controlplane.service.journal import JobJournal, Ledger
+from controlplane.service.problems import document
+from controlplane.service.tenancy import Tenancy, desired_of, what_moved
+from controlplane.store.database import reading, writing
+from controlplane.store.tenancy import CertificateRow, JobRow, PlanRow, RecordRow, SealedRow, TenantRow
+from controlplane.tenants import erasure
+from controlplane.tenants.apply import Result, reason_of, run
+from controlplane.tenants.desired import Desired, recipients
+from controlplane.tenants.errors import ApplyIncomplete, CloudRefused, StalePlan
+from controlplane.tenants.facts import read_facts
+from controlplane.tenants.known import Known
+from controlplane.tenants.lifecycle import State
+from controlplane.tenants.listing import Listing
+from controlplane.tenants.observed import View, observe
+from controlplane.tenants.operations import operations
+from controlplane.tenants.plan import Action, Change, Plan, make_plan
+from controlplane.tenants.ports import Cloud, Effect, Thing
+from controlplane.tenants.reading import read
+from controlplane.tenants.resources import Kind, Observed, Record, kind_of
+
+ROUNDS = 4
+"""How often an apply looks again and does what is left before it gives up."""
+log = logging.getLogger("controlplane.work")
+
+
+class Work:
+    """Handles jobs."""
+
+    def __init__(
+        self,
+        tenancy: Tenancy,
+        cloud: Cloud,
+        ledger: Ledger,
+        plane_key: PrivateKey,
+        pool: Executor,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.tenancy, self.cloud, self.ledger, self.key, self.pool = tenancy, cloud, ledger, plane_key, pool
+        self.stopping = stopping
+        self.verbs: Mapping[str, Callable[[JobRow, JobJournal], dict[str, Any]]] = {
+            "apply": self.apply,
+            "suspend": self.suspend,
+            "resume": self.resume,
+            "retire": self.retire,
+            "restore": self.resume,
+            "erase": self.erase,
+        }
+
+    def run(self, job_id: str) -> None:
+        """Do the job's work and write how it ended. Returns also when the work failed: that is an outcome."""
+        with writing(self.tenancy.database) as session:
+            job = session.get(JobRow, job_id)
+            if job is None or job.state in ("done", "failed"):
+                return  # crashed after the outcome was written and before the engine knew
+            job.state = "running"
+            tenant = session.get(TenantRow, job.tenant)
+            spec = read(tenant.spec_text, tenant.spec_file).tenant if tenant else None
+
+        def lines(user: str) -> Sequence[str]:
+            return (
+                [line for u in spec.users if u.name == user for line in recipients(spec, u)] if spec else ()
+            )
+
+        journal = JobJournal(self.ledger, job.id, job.tenant, lines, self.tenancy.clock)
+        journal.tell("began", verb=job.verb, resumed=job.began_at is not None)
+        try:
+            result = self.verbs[job.verb](job, journal)
+            self.ledger.flush()
+        except Problem as problem:
+            self._end(job, journal, problem=problem)
+        except Exception as fault:  # a fault of ours ends the job, not the worker
+            log.error("job %s: %s", job.id, traceback.format_exc())
+            self._end(job, journal, problem=Problem(text=f"{type(fault).__name__} in job {job.id}: {fault}"))
+        else:
+            self._end(job, journal, result=result)
+
+    # --- apply ----------------------------------------------------------------------------------------
+
+    def apply(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
+        """Make OpenStack equal to the spec, as far as the plan that was agreed to goes."""
+        with reading(self.tenancy.database) as session:
+            row = self.tenancy.tenant_row(session, job.tenant)
+            kept = session.get(PlanRow, job.plan)
+        if kept is None:
+            raise Problem(text=f"job {job.id} has no plan")
+        agreed, desired = Plan.from_json(kept.body), desired_of(row)
+        allowed = {change.address for change in agreed.changes}
+        journal.tell("started", total=len(agreed.changes), plan=agreed.digest)
+        outcome, done = Result(), 0
+        for turn in range(ROUNDS):
+            listing, view, records = self._look(job.tenant, desired)
+            plan = make_plan(desired, view, records, row.spec_digest)
+            if turn == 0 and job.began_at is None:
+                if plan.digest != agreed.digest:
+                    moved = what_moved(agreed, plan)
+                    raise StalePlan(tenant=job.tenant, digest=agreed.digest[:12], moved=moved)
+                self._mark_begun(job)  # crash after this: continue without asking again
+            left = [c for c in plan.changes if c.address in allowed]
+            spare = [(a, ids) for a, ids in plan.duplicates if a in allowed]
+            if not left and not spare:
+                break
+            known = Known(view, read_facts(listing, self.tenancy.overcommit))
+            self._drop_spares(spare, view, known)
+            self._forget(job.tenant, left)
+            self._empty_projects(left, listing, view)
+            needed = {a: tuple(n for n in desired.resources[a].needs) for a in desired.resources}
+            todo = operations(left, desired, view.resources, needed)
+            outcome = run(todo, self.cloud, known, desired, journal, self.pool, self.stopping)
+            if self.stopping():
+                self._hold()
+            done += len(outcome.done)
+            self.ledger.flush()
+            if outcome.failed and not outcome.done:
+                break
+        self._step_down()
+        listing, view, records = self._look(job.tenant, desired)
+        self._settle_records(job, desired, view)
+        rest = make_plan(desired, view, self.tenancy.records([job.tenant])[job.tenant], row.spec_digest)
+        unfinished = [c for c in rest.changes if c.address in allowed]
+        if unfinished:
+            failed = outcome.failed[0] if outcome.failed else None
+            reason = reason_of(failed[1]) if failed else "OpenStack still differs after several tries"
+            address = failed[0].address if failed else unfinished[0].address
+            raise ApplyIncomplete(
+                tenant=job.tenant, done=done, total=len(agreed.changes), address=address, reason=reason
+            )
+        return {"changes": len(agreed.changes), "operations": done, "drift": len(rest.changes)}
+
+    @staticmethod
+    def _hold() -> None:
+        """The process ends: keep the job unfinished, as a crash would, so that the next worker resumes it."""
+        threading.Event().wait()
+
+    def _look(self, tenant: str, desired: Desired | None) -> tuple[Listing, View, dict[str, Record]]:
+        records = self.tenancy.records([tenant])[tenant]
+        listing = self.tenancy.look([(tenant, desired, records)])
+        return listing, observe(tenant, listing, records), records
+
+    def _mark_begun(self, job: JobRow) -> None:
+        with writing(self.tenancy.database) as session:
+            if row := session.get(JobRow, job.id):
+                row.began_at = job.began_at = self.tenancy.clock()
+
+    def _drop_spares(self, spare: Sequence[tuple[str, tuple[str, ...]]], view: View, known: Known) -> None:
+        """Delete what a lost reply left beside the one that is kept, at addresses that this job makes."""
+        effects = [
+            Effect("delete", address, None, Observed(address, id_, view.resources[address].fields))
+            for address, ids in spare
+            for id_ in ids
+        ]
+        for _ in self.pool.map(lambda effect: self.cloud.perform(effect, known), effects):
+            pass
+
+    def _forget(self, tenant: str, changes: Sequence[Change]) -> None:
+        gone = [c.address for c in changes if c.action is Action.FORGET]
+        with writing(self.tenancy.database) as session:
+            for address in gone:
+                for table in (RecordRow, SealedRow):
+                    if row := session.get(table, (tenant, address)):
+                        session.delete(row)
+
+    def _empty_projects(self, changes: Sequence[Change], listing: Listing, view: View) -> None:
+        """A project that leaves the spec goes with all that its users made in it; the plan said so."""
+        going = {
+            view.resources[c.address].id
+            for c in changes
+            if c.action is Action.DELETE and kind_of(c.address) is Kind.PROJECT
+        }
+        if going:
+            inside = self.cloud.inventory(view.resources["domain"].id)
+            self._remove([thing for thing in inside if thing.project in going and thing.kind != "project"])
+
+    def _settle_records(self, job: JobRow, desired: Desired, view: View) -> None:
+        """Records for what is there and equal, also where a crash came before the record was written."""
+        now = self.tenancy.clock()
+        with writing(self.tenancy.database) as session:
+            for address, want in desired.resources.items():
+                have = view.resources.get(address)
+                if have is None or any(have.fields.get(f) != v for f, v in want.fields.items()):
+                    continue
+                row = session.get(RecordRow, (job.tenant, address))
+                if row is None or row.openstack_id != have.id or row.fields != want.fields:
+                    fields = dict(want.fields)
+                    session.merge(
+                        RecordRow(
+                            tenant=job.tenant,
+                            address=address,
+                            openstack_id=have.id,
+                            fields=fields,
+                            changed_at=now,
+                            job_id=job.id,
+                        )
+                    )
+
+    def _step_down(self) -> None:
+        """Give up roles that the plane's own user took on the tenant's projects for a moment."""
+        self.cloud.step_down()
+
+    # --- suspend, resume, retire ----------------------------------------------------------------------
+
+    def suspend(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
+        """Keep everybody out, then stop what runs, remembering it first."""
+        domain, projects = self._domain_and_projects(job.tenant)
+        self._mark_begun(job)
+        self.cloud.set_access(domain, False)
+        journal.tell("step", address="domain", action="disable", state="done")
+        stopped: set[str] = set()
+        for _ in range(3):  # a server that was being built when access ended may come up later
+            running = [thing.id for thing in self.cloud.running_servers(projects)]
+            if not running:
+                break
+            self._remember_servers(job.tenant, running)  # crash after this: resume still knows them
+            journal.tell("started", total=len(running))
+            for id_ in self.pool.map(self._stop_server, running):
+                stopped.add(id_)
+                journal.tell("step", address=f"server/{id_}", action="stop", state="done")
+        return {"stopped_servers": len(stopped)}
+
+    def _stop_server(self, id_: str) -> str:
+        self.cloud.stop_server(id_)
+        return id_
+
+    def _remember_servers(self, tenant: str, ids: Sequence[str]) -> None:
+        with writing(self.tenancy.database) as session:
+            row = self.tenancy.tenant_row(session, tenant)
+            row.stopped_servers = sorted({*(row.stopped_servers or ()), *ids})
+
+    def resume(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
+        """Let people in again and start what ran before."""
+        domain, _ = self._domain_and_projects(job.tenant)
+        self._mark_begun(job)
+        self.cloud.set_access(domain, True)
+        journal.tell("step", address="domain", action="enable", state="done")
+        with reading(self.tenancy.database) as session:
+            servers = self.tenancy.tenant_row(session, job.tenant).stopped_servers or []
+        journal.tell("started", total=len(servers))
+        missing = []
+        for id_, problem in self.pool.map(self._start_server, servers):
+            journal.tell(
+                "step", address=f"server/{id_}", action="start", state="failed" if problem else "done"
+            )
+            if problem:
+                missing.append({"id": id_, "reason": reason_of(problem)})
+        return {"started_servers": len(servers) - len(missing), "not_started": missing}
+
+    def _start_server(self, id_: str) -> tuple[str, Problem | None]:
+        try:
+            self.cloud.start_server(id_)
+        except CloudRefused as problem:
+            return id_, problem
+        return id_, None
+
+    def retire(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
+        """Suspend for good, unless restored before the grace period ends."""
+        result = self.suspend(job, journal)
+        grace = timedelta(seconds=job.options["grace_seconds"])
+        until = job.created_at + grace
+        with writing(self.tenancy.database) as session:
+            self.tenancy.tenant_row(session, job.tenant).grace_until = until
+        return result | {"grace_until": until.isoformat(timespec="seconds")}
+
+    def _domain_and_projects(self, tenant: str) -> tuple[str, list[str]]:
+        """The domain and every project in it, those of the tenant's own managers too."""
+        listing, view, _ = self._look(tenant, None)
+        if "domain" not in view.resources:
+            raise CloudRefused(
+                service="identity",
+                action="find",
+                address="domain",
+                reason=f"there is no domain {tenant} that the plane made",
+                remedy=f"Bring it back with: controlplane tenant apply, or erase {tenant}",
+            )
+        domain = view.resources["domain"].id
+        return domain, [p["id"] for p in listing.projects if p.get("domain_id") == domain]
+
+    # --- erase ----------------------------------------------------------------------------------------
+
+    def erase(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
+        """Delete everything, look until nothing is left, and sign a certificate of it."""
+        with reading(self.tenancy.database) as session:
+            record = session.get(RecordRow, (job.tenant, "domain"))
+        domain = record.openstack_id if record else ""
+        self._mark_begun(job)
+        seen = {(t.kind, t.id): t for t in self._seen_before(job)}
+        self._remove(list(seen.values()))  # resumed: also what no listing shows once its project is gone
+        left: Sequence[Thing] = ()
+        for turn in range(ROUNDS):
+            left = self.cloud.inventory(domain) if domain else ()
+            seen |= {(t.kind, t.id): t for t in left}
+            self._remember_things(
+                job, list(seen.values())
+            )  # crash after this: the certificate still names them
+            if not left:
+                break
+            if turn == 0:
+                journal.tell("started", total=len(left))
+            self._remove(left, journal)
+        else:
+            left = self.cloud.inventory(domain)
+        if left:
+            first = f"{left[0].kind} {left[0].name or left[0].id}"
+            reason = f"{len(left)} things are still there, the first is {first}"
+            raise ApplyIncomplete(
+                tenant=job.tenant,
+                done=len(seen) - len(left),
+                total=len(seen),
+                address=left[0].kind,
+                reason=reason,
+            )
+        return {"removed": len(seen), "certificate": self._certify(job, list(seen.values()))}
+
+    def _remove(self, things: Sequence[Thing], journal: JobJournal | None = None) -> None:
+        """Stage by stage; what does not go now is tried again in the next round."""
+        for stage in erasure.stages(things):
+            for thing, problem in self.pool.map(self._remove_one, stage):
+                if journal:
+                    state, why = ("failed", {"reason": reason_of(problem)}) if problem else ("done", {})
+                    address = f"{thing.kind}/{thing.name or thing.id}"
+                    journal.tell("step", address=address, action="delete", state=state, **why)
+
+    def _remove_one(self, thing: Thing) -> tuple[Thing, Problem | None]:
+        try:
+            self.cloud.remove(thing)
+        except CloudRefused as problem:
+            return thing, problem
+        return thing, None
+
+    def _seen_before(self, job: JobRow) -> list[Thing]:
+        return [Thing(**thing) for thing in (job.result or {}).get("seen", ())]
+
+    def _remember_things(self, job: JobRow, things: Sequence[Thing]) -> None:
+        with writing(self.tenancy.database) as session:
+            if row := session.get(JobRow, job.id):
+                row.result = {"seen": [vars(thing) | {"facts": dict(thing.facts)} for thing in things]}
+
+    def _certify(self, job: JobRow, removed: Sequence[Thing]) -> str:
+        now = self.tenancy.clock()
+        body = erasure.certificate(
+            job.tenant,
+            removed=removed,
+            left=(),
+            requested_by=job.requester,
+            plane=self.key.public.line,
+            at=now,
+        )
+        text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+        signature = sign(self.key, erasure.NAMESPACE, text.encode())
+        with writing(self.tenancy.database) as session:
+            session.merge(
+                CertificateRow(
+                    id=job.id,
+                    tenant=job.tenant,
+                    made_at=now,
+                    body=json.dumps({"certificate": text, "signature": signature}),
+                )
+            )
+        return job.id
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def _end(
+        self,
+        job: JobRow,
+        journal: JobJournal,
+        *,
+        result: dict[str, Any] | None = None,
+        problem: Problem | None = None,
+    ) -> None:
+        """Outcome, tenant's state and release of the tenant in one transaction."""
+        told = document(problem) if problem else None
+        journal.tell("ended", state="failed" if problem else "done", problem=told, result=result)
+        self.ledger.flush()
+        now = self.tenancy.clock()
+        with writing(self.tenancy.database) as session:
+            row = session.get(JobRow, job.id)
+            tenant = session.get(TenantRow, job.tenant)
+            if row is None or tenant is None:
+                return
+            row.state, row.ended_at = ("failed" if problem else "done"), now
+            row.problem, row.result = told, result if result is not None else row.result
+            tenant.job_id, tenant.changed_at = None, now
+            if problem:
+                tenant.state = _after_failure(job, problem)
+            else:
+                self._land(session, tenant, job, result or {})
+
+    def _land(self, session: Session, tenant: TenantRow, job: JobRow, result: dict[str, Any]) -> None:
+        """The tenant's state after success."""
+        tenant.state = State(job.options["after"])
+        if job.verb in ("resume", "restore"):
+            tenant.stopped_servers, tenant.grace_until = None, None
+        if job.verb == "apply":
+            tenant.seen_at, tenant.drift = self.tenancy.clock(), result["drift"]
+            if result["drift"]:
+                tenant.state = State.DRIFTED
+        if job.verb == "erase":
+            tenant.stopped_servers = tenant.grace_until = tenant.handed_over_at = None
+            tenant.drift = 0
+            for table in (RecordRow, SealedRow):
+                for row in session.exec(select(table).where(table.tenant == tenant.name)).all():
+                    session.delete(row)
+
+
+def _after_failure(job: JobRow, problem: Problem) -> State:
+    if job.verb == "erase":
+        return State.ERASING
+    if isinstance(problem, StalePlan) or job.began_at is None:
+        return State(job.options["before"])
+    return State.FAILED
