@@ -280,7 +280,7 @@ class Faults:
         for service in SERVICES.values():
             listening = _free_socket()
             self._ports[service.name] = listening.getsockname()[1]
-            hooks = Hooks(self._hook_before(service.name), self._hook_after, self._end)
+            hooks = Hooks(self._hook_before(service.name), self._hook_after)
             proxy = Proxy(service.type, HOST, self.site.service_port(service.name), hooks)
             self._servers.append(
                 await asyncio.start_server(self._connected(proxy), sock=listening, limit=HEAD_LIMIT)
@@ -311,6 +311,7 @@ class Faults:
 
     def _hook_before(self, service: str) -> Callable[[Passage], Hook | None]:
         def before(passage: Passage) -> Hook | None:
+            self.log.append(passage.exchange)
             if passage.token:
                 self._tokens.add(passage.token)
             for rule in self._rules:
@@ -327,9 +328,6 @@ class Faults:
         if passage.issued:
             self._tokens.add(passage.issued)
         return passage.after
-
-    def _end(self, passage: Passage) -> None:
-        self.log.append(passage.exchange)
 
 
 def _free_socket() -> socket.socket:

@@ -98,9 +98,10 @@ class Passage:
         """Answer in the service's place."""
         lines = [f"HTTP/1.1 {status} Fault", *(f"{name}: {value}" for name, value in headers.items())]
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
-        self._writer.write("\r\n".join(lines).encode() + body)
         self.exchange.status, self.exchange.response_body = status, body
+        self.exchange.ended = monotonic()
         self.answered = True
+        self._writer.write("\r\n".join(lines).encode() + body)
 
     def cut(self, *, reset: bool) -> None:
         """End the connection without an answer: with a reset, or closed in good order."""
@@ -119,11 +120,10 @@ class Passage:
 
 @dataclass
 class Hooks:
-    """What the proxy calls: before the request is forwarded, after the whole answer came, and at the end."""
+    """What the proxy asks: before a request is forwarded, and before its answer is."""
 
     before: Callable[[Passage], Hook | None]
     after: Callable[[Passage], Hook | None]
-    end: Callable[[Passage], None]
 
 
 class Proxy:
@@ -153,7 +153,6 @@ class Proxy:
                         return
                 finally:
                     exchange.ended = monotonic()
-                    self._hooks.end(passage)
         except (asyncio.IncompleteReadError, OSError, Interrupted):
             return  # one side closed, or was made to
         finally:
@@ -200,7 +199,8 @@ class Proxy:
                 await after(passage)
                 if passage.answered:
                     return request.closes
-            exchange.status = exchange.effect
+            # All is recorded before the client can know: it may look at the record at once.
+            exchange.status, exchange.ended = exchange.effect, monotonic()
             client[1].write((response.raw if whole or bodiless else _with_length(response, body)) + body)
         else:
             exchange.status = exchange.effect

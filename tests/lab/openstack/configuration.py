@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 from tests.lab.openstack.layout import CLOUD, HOST, SYSTEM_CLOUD, Site
 
-NODE = "11111111-1111-4111-8111-111111111111"
-"""The fake hypervisor's identity; nova refuses a node that comes back with another."""
+HOST_NAME = "lab"
+COMPUTE_HOSTS = ("compute-1", "compute-2", "compute-3")
+"""Hypervisors that pretend: enough to keep servers apart, and to empty one onto the others."""
 ADMIN_PASSWORD = "admin"
 SERVICE_PASSWORD = "service"
-COMPUTE_HOST = "lab"
 EXTERNAL_PHYSICAL_NETWORK = "public"
 TOKEN_CACHE = "lab.token_cache"
 """Where in a WSGI request keystonemiddleware finds the cache of validated tokens."""
@@ -35,12 +36,17 @@ def write(site: Site) -> None:
     }
     for name, text in writers.items():
         (site.etc / name).write_text(text(site))
-    (site.folder / "nova" / "compute_id").write_text(NODE)
+    (site.folder / "nova" / "compute_id").write_text(node_of(COMPUTE_HOSTS[0]))
     shutil.copy(site.environment / "etc" / "nova" / "api-paste.ini", site.etc)
     for keys in ("fernet-keys", "credential-keys"):
         _make_keys(site.folder / "keystone" / keys)
     site.revocations.touch()
     site.clouds_yaml.write_text(clouds(site))
+
+
+def node_of(host: str) -> str:
+    """The identity of the hypervisor `host`; nova refuses one that comes back with another."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, host))
 
 
 def _make_keys(folder: Path) -> None:
@@ -169,7 +175,7 @@ service_plugins = router
 api_paste_config = {site.environment}/etc/neutron/api-paste.ini
 transport_url = fake://
 state_path = {site.folder}/neutron
-host = {COMPUTE_HOST}
+host = {HOST_NAME}
 notify_nova_on_port_status_changes = false
 notify_nova_on_port_data_changes = false
 rpc_workers = 0
@@ -212,7 +218,7 @@ def nova(site: Site) -> str:
 transport_url = fake://
 state_path = {site.folder}/nova
 compute_driver = fake.LabDriver
-host = {COMPUTE_HOST}
+host = {HOST_NAME}
 my_ip = {HOST}
 instances_path = {site.folder}/nova/instances
 instance_usage_audit = false
@@ -262,7 +268,7 @@ transport_url = fake://
 state_path = {site.folder}/cinder
 api_paste_config = {site.environment}/etc/cinder/api-paste.ini
 resource_query_filters_file = {site.environment}/etc/cinder/resource_filters.json
-host = {COMPUTE_HOST}
+host = {HOST_NAME}
 auth_strategy = keystone
 enabled_backends = fake
 default_volume_type = __DEFAULT__

@@ -7,6 +7,7 @@ process only. Each writes `<service>.engine` into the processes' folder when it 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from tests.lab.openstack.configuration import NODE
+from tests.lab.openstack.configuration import COMPUTE_HOSTS, HOST_NAME, node_of
 from tests.lab.openstack.layout import Site
 
 PREIMPORTED = {
@@ -88,19 +89,20 @@ def _nova(site: Site):
 
 def _install_hypervisor() -> None:
     from nova.compute import power_state, vm_states
+    from nova.image import glance
     from nova.virt import fake
 
     class LabDriver(fake.FakeDriver):
         """The in-memory hypervisor, large, with an identity and guests that outlive a restart."""
 
-        vcpus = 4_000
-        memory_mb = 8_000_000
+        vcpus = 2_000
+        memory_mb = 4_000_000
 
         def get_available_resource(self, nodename):
-            return dict(super().get_available_resource(nodename), uuid=NODE)
+            return dict(super().get_available_resource(nodename), uuid=node_of(nodename))
 
         def get_nodenames_by_uuid(self, refresh=False):
-            return {NODE: self._nodes[0]}
+            return {node_of(name): name for name in self._nodes}
 
         def get_info(self, instance, use_cache=True):
             if instance.uuid not in self.instances:
@@ -109,6 +111,14 @@ def _install_hypervisor() -> None:
                 self.instances[instance.uuid] = fake.FakeInstance(instance.name, state, instance.uuid)
             return super().get_info(instance, use_cache)
 
+        def snapshot(self, context, instance, image_id, update_task_state):
+            super().snapshot(context, instance, image_id, update_task_state)
+            name = images.get(context, image_id)["name"]
+            formats = {"container_format": "bare", "disk_format": "raw"}
+            content = io.BytesIO(b"a server without bytes\n")
+            images.update(context, image_id, {"name": name, "properties": {}, **formats}, content)
+
+    images = glance.API()
     fake.LabDriver = LabDriver  # nova loads drivers by their name within nova.virt
 
 
@@ -122,12 +132,13 @@ def _nova_workers(site: Site) -> list:
     wait_until_answering(site.root_url("placement"))
     wait_until_answering(site.root_url("keystone"))
     workers = []
-    for binary, topic, alternative in (
-        ("nova-conductor", conductor.RPC_TOPIC, None),
-        ("nova-scheduler", scheduler.RPC_TOPIC, None),
-        ("nova-compute", compute.RPC_TOPIC, compute.RPC_TOPIC_ALT),
+    computes = [(host, "nova-compute", compute.RPC_TOPIC, compute.RPC_TOPIC_ALT) for host in COMPUTE_HOSTS]
+    for host, binary, topic, alternative in (
+        (HOST_NAME, "nova-conductor", conductor.RPC_TOPIC, None),
+        (HOST_NAME, "nova-scheduler", scheduler.RPC_TOPIC, None),
+        *computes,
     ):
-        worker = service.Service.create(binary=binary, topic=topic, topic_alt=alternative)
+        worker = service.Service.create(host=host, binary=binary, topic=topic, topic_alt=alternative)
         worker.start()
         workers.append(worker)
     host_mapping.discover_hosts(context.get_admin_context())

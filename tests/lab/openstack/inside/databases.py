@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.lab.openstack.configuration import (
     ADMIN_PASSWORD,
-    COMPUTE_HOST,
+    COMPUTE_HOSTS,
     EXTERNAL_PHYSICAL_NETWORK,
     SERVICE_PASSWORD,
 )
@@ -133,18 +133,19 @@ def _neutron(site: Site) -> None:
             )
             key = attributes.inserted_primary_key[0]
             connection.execute(tables[migration.table_name].insert().values(standard_attr_id=key, **rule))
-        connection.execute(tables["agents"].insert().values(**_immortal_agent()))
+        for host in COMPUTE_HOSTS:
+            connection.execute(tables["agents"].insert().values(**_immortal_agent(host)))
 
 
-def _immortal_agent() -> dict:
-    """An L2 agent that will never be late, so that the real openvswitch driver binds ports to its host."""
+def _immortal_agent(host: str) -> dict:
+    """An L2 agent that will never be late, so that the real openvswitch driver binds ports to `host`."""
     far = datetime.datetime(2199, 1, 1)
     return {
         "id": str(uuid.uuid4()),
         "agent_type": "Open vSwitch agent",
         "binary": "neutron-openvswitch-agent",
         "topic": "N/A",
-        "host": COMPUTE_HOST,
+        "host": host,
         "admin_state_up": True,
         "created_at": far,
         "started_at": far,

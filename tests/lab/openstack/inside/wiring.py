@@ -1,8 +1,9 @@
 # mypy: ignore-errors
 """The layer-2 agent's one duty that clients see: a port that was bound becomes ACTIVE.
 
-Neutron casts `port_update` to the agents of a bound port's host, and the agent answers that the wiring is
-done. Here the cast goes to a thread of the same process, which answers at once.
+Neutron casts `port_update` to the agents when it has bound a port, `binding_activate` when a server has
+migrated, and the agent answers that the wiring is done. Here the casts go to a thread of the same process,
+which answers at once.
 """
 
 from __future__ import annotations
@@ -37,5 +38,9 @@ def answer_for_agents() -> None:
             except Exception:  # deleted meanwhile, or what a real agent would report too
                 LOG.exception("port %s could not be reported as wired", port)
 
-    directory.get_plugin().notifier.port_update = port_update
+    def binding_activate(_context, port_id, _host) -> None:
+        bound.put(port_id)
+
+    notifier = directory.get_plugin().notifier
+    notifier.port_update, notifier.binding_activate = port_update, binding_activate
     threading.Thread(target=answer, name="wiring", daemon=True).start()
