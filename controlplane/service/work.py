@@ -38,7 +38,7 @@ from controlplane.tenants.operations import operations
 from controlplane.tenants.plan import Action, Change, Plan, make_plan
 from controlplane.tenants.ports import Cloud, Effect, Thing
 from controlplane.tenants.reading import read
-from controlplane.tenants.resources import Kind, Observed, Record, kind_of
+from controlplane.tenants.resources import Kind, Observed, Record
 
 ROUNDS = 4
 """How often an apply looks again and does what is left before it gives up."""
@@ -109,6 +109,7 @@ class Work:
         allowed = {change.address for change in agreed.changes}
         journal.tell("started", total=len(agreed.changes), plan=agreed.digest)
         outcome, done = Result(), 0
+        before: list[Change] = []
         for turn in range(ROUNDS):
             listing, view, records = self._look(job.tenant, desired)
             plan = make_plan(desired, view, records, row.spec_digest)
@@ -119,12 +120,12 @@ class Work:
                 self._mark_begun(job)  # crash after this: continue without asking again
             left = [c for c in plan.changes if c.address in allowed]
             spare = [(a, ids) for a, ids in plan.duplicates if a in allowed]
-            if not left and not spare:
-                break
+            if (not left and not spare) or (left == before and not outcome.failed):
+                break  # done, or what was done had no effect: to do it again would not help
+            before = left
             known = Known(view, read_facts(listing, self.tenancy.overcommit))
             self._drop_spares(spare, view, known)
             self._forget(job.tenant, left)
-            self._empty_projects(left, listing, view)
             needed = {a: tuple(n for n in desired.resources[a].needs) for a in desired.resources}
             todo = operations(left, desired, view.resources, needed)
             outcome = run(todo, self.cloud, known, desired, journal, self.pool, self.stopping)
@@ -134,7 +135,7 @@ class Work:
             self.ledger.flush()
             if outcome.failed and not outcome.done:
                 break
-        self._step_down()
+        self.cloud.step_down(_project_ids(view))
         listing, view, records = self._look(job.tenant, desired)
         self._settle_records(job, desired, view)
         rest = make_plan(desired, view, self.tenancy.records([job.tenant])[job.tenant], row.spec_digest)
@@ -181,17 +182,6 @@ class Work:
                     if row := session.get(table, (tenant, address)):
                         session.delete(row)
 
-    def _empty_projects(self, changes: Sequence[Change], listing: Listing, view: View) -> None:
-        """A project that leaves the spec goes with all that its users made in it; the plan said so."""
-        going = {
-            view.resources[c.address].id
-            for c in changes
-            if c.action is Action.DELETE and kind_of(c.address) is Kind.PROJECT
-        }
-        if going:
-            inside = self.cloud.inventory(view.resources["domain"].id)
-            self._remove([thing for thing in inside if thing.project in going and thing.kind != "project"])
-
     def _settle_records(self, job: JobRow, desired: Desired, view: View) -> None:
         """Records for what is there and equal, also where a crash came before the record was written."""
         now = self.tenancy.clock()
@@ -213,10 +203,6 @@ class Work:
                             job_id=job.id,
                         )
                     )
-
-    def _step_down(self) -> None:
-        """Give up roles that the plane's own user took on the tenant's projects for a moment."""
-        self.cloud.step_down()
 
     # --- suspend, resume, retire ----------------------------------------------------------------------
 
@@ -421,6 +407,10 @@ class Work:
             for table in (RecordRow, SealedRow):
                 for row in session.exec(select(table).where(table.tenant == tenant.name)).all():
                     session.delete(row)
+
+
+def _project_ids(view: View) -> list[str]:
+    return [o.id for o in view.resources.values() if o.kind is Kind.PROJECT]
 
 
 def _after_failure(job: JobRow, problem: Problem) -> State:

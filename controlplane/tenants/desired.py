@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from controlplane.tenants import spec
@@ -44,7 +44,19 @@ def desire(tenant: spec.Tenant, limits: Mapping[str, Limits]) -> Desired:
 
 
 SEALED = "sealed"
-"""Value of the field `credentials`: our store has the secret, sealed. A crash before that leaves it `lost`."""
+"""Value of the field `credentials`: our store has it, sealed. A crash before that leaves it `lost`."""
+
+
+def strongest(roles: Iterable[str]) -> list[str]:
+    """Roles without those that another implies: Keystone adds `reader` to a credential that has `member`."""
+    held = set(roles)
+    for role, implied in _IMPLIED.items():
+        if role in held:
+            held -= implied
+    return sorted(held)
+
+
+_IMPLIED = {"manager": {"member", "reader"}, "member": {"reader"}}
 
 
 def recipients(tenant: spec.Tenant, user: spec.User) -> list[str]:
@@ -180,7 +192,9 @@ def _subnet(subnet: spec.Subnet, network: str) -> Fields:
             gateway = ipaddress.ip_address(subnet.gateway or "")
             fields["gateway"] = "auto" if gateway == cidr[1] else str(gateway)
     else:
-        fields |= {"pool": subnet.pool, "prefix_length": subnet.prefix_length}
+        fields["pool"] = subnet.pool
+        if subnet.prefix_length is not None:  # else the pool's default, whatever it is
+            fields["prefix_length"] = subnet.prefix_length
     return fields
 
 
@@ -317,7 +331,7 @@ def _credentials(tenant: spec.Tenant) -> Iterator[Resource]:
                 "name": credential.name,
                 "user": address,
                 "project": f"project/{credential.project}",
-                "roles": sorted(credential.roles),
+                "roles": strongest(credential.roles),
                 "expires": credential.expires.isoformat() if credential.expires else None,
                 "description": credential.description,
             }

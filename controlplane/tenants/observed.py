@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controlplane.tenants.desired import SEALED
+from controlplane.tenants.desired import SEALED, strongest
 from controlplane.tenants.listing import Listing, Raw
 from controlplane.tenants.resources import (
     SUFFIX,
@@ -226,7 +226,7 @@ class _Sight:
                         **_about(raw),
                         "user": user,
                         "project": self.name(raw.get("project_id")),
-                        "roles": sorted(role["name"] for role in raw.get("roles", ())),
+                        "roles": strongest(role["name"] for role in raw.get("roles", ())),
                         "expires": (raw.get("expires_at") or "")[:10] or None,
                         "credentials": self._credentials_of(address, raw["id"]),
                     }

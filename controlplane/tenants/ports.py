@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -100,8 +100,8 @@ class Cloud(Protocol):
         """Several creates of one kind, in one request where OpenStack can (Neutron); one outcome each."""
         ...
 
-    def step_down(self) -> None:
-        """Give up every role that the plane's own user took on a tenant's project for a moment."""
+    def step_down(self, project_ids: Iterable[str] | None = None) -> None:
+        """Give up the role that the plane's own user took on these projects for a moment."""
         ...
 
     def running_servers(self, project_ids: Sequence[str]) -> Sequence[Thing]:
