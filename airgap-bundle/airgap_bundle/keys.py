@@ -367,10 +367,11 @@ def read_key_file(path: Path, *, private: bool) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             refuse(str(path), "is not a regular file", "Name a key file.")
         mine = status.st_uid == os.geteuid()
-        if private and status.st_mode & (0o077 if mine else 0o007):
+        data = os.read(descriptor, FILE_LIMIT + 1)
+        is_public = data.startswith(KEY_TYPE.encode())  # a mistake that `from_openssh` names better
+        if private and not is_public and status.st_mode & (0o077 if mine else 0o007):
             mode = stat.S_IMODE(status.st_mode)
             refuse(str(path), f"can be read by others (mode {mode:04o})", f"Run `chmod 600 {path}`.")
-        data = os.read(descriptor, FILE_LIMIT + 1)
     finally:
         os.close(descriptor)
     if len(data) > FILE_LIMIT:

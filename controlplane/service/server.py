@@ -26,6 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airgap_bundle.errors import StateProblem
 from airgap_bundle.keys import PublicKey
+from controlplane import places
 from controlplane.service import site as sites
 from controlplane.service import wiring
 from controlplane.service.app import build_app
@@ -149,8 +150,8 @@ async def listen(app: object, site: Site, listeners: Sequence[Listener]) -> None
     async def tell_when_ready() -> None:
         while not server.started:
             await asyncio.sleep(0.01)
-        reach = f"controlplane --socket {site.socket_path} operator list"
-        say(f"ready: site {site.name}, cloud {site.cloud}; try: {reach}")
+        where = "" if site.folder == places.site_folder() else f"--site {site.folder} "
+        say(f"ready: site {site.name}, cloud {site.cloud}; try: controlplane {where}status")
         if site.tcp:
             say(f"ready: {'https' if site.tls_certificate else 'http'}://{site.tcp}")
         notify("READY=1")

@@ -237,7 +237,8 @@ def create(
     require_cloud(clouds_file, cloud)
     site = checked("init", {"folder": folder, **given})
     enrolment.checked_name(operator_name)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_existing(folder)
+    make_folder(folder)
     with site.lock() as alone:
         if not alone:
             raise FolderInUse(folder=folder, found="a plane or an init that is running")
@@ -257,11 +258,25 @@ def create(
     return load(folder)
 
 
+def refuse_existing(folder: Path) -> None:
+    """Raise SiteExists when there is a site."""
+    if (folder / places.SITE_FILE).exists():
+        raise SiteExists(folder=folder, cloud=load(folder).cloud)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder, closed to others. Raises SiteInvalid."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"cannot be made ({error.strerror})"
+        raise SiteInvalid(where=folder, why=why, remedy="Choose another folder with --site.") from None
+
+
 def clear(folder: Path) -> None:
     """Remove what an unfinished init left. Raises SiteExists, FolderInUse before it removes anything."""
+    refuse_existing(folder)  # it may have been made while we waited for the lock
     names = sorted(path.name for path in folder.iterdir())
-    if places.SITE_FILE in names:
-        raise SiteExists(folder=folder, cloud=load(folder).cloud)
     if strange := [name for name in names if not OURS.fullmatch(name)]:
         raise FolderInUse(folder=folder, found=", ".join(strange[:3]) + (" ..." if strange[3:] else ""))
     for name in names:
