@@ -9,7 +9,7 @@ from secrets import token_hex
 from typing import Any
 
 from controlplane.adapters.openstack import OpenStack
-from controlplane.adapters.openstack.removal import ORDER
+from controlplane.tenants.erasure import ORDER
 from controlplane.tenants.listing import Listing, Scope
 from controlplane.tenants.ports import Effect, Outcome, Thing
 from controlplane.tenants.resources import Fields, Observed, Resource

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from controlplane.adapters.openstack.compute import Compute
-from controlplane.adapters.openstack.connection import Connection, RequestSeen
+from controlplane.adapters.openstack.connection import Connection
 from controlplane.adapters.openstack.identity import Identity
 from controlplane.adapters.openstack.image import Image
+from controlplane.adapters.openstack.inventory import Inventory
 from controlplane.adapters.openstack.listing import Lister
 from controlplane.adapters.openstack.network import BULK, Network
 from controlplane.adapters.openstack.removal import Removal
@@ -17,6 +18,7 @@ from controlplane.adapters.openstack.retry import RetryPolicy
 from controlplane.adapters.openstack.servers import Servers
 from controlplane.adapters.openstack.stand_in import StandIn
 from controlplane.adapters.openstack.volume import Volume
+from controlplane.adapters.openstack.wire import RequestSeen
 from controlplane.tenants.listing import Listing, Scope
 from controlplane.tenants.ports import Effect, Ids, Outcome, Thing
 from controlplane.tenants.resources import Kind, kind_of
@@ -47,9 +49,12 @@ class OpenStack:
         identity, network = Identity(self._c), Network(self._c)
         compute, volume = Compute(self._c, self._stand_in), Volume(self._c)
         self._identity, self._network = identity, network
-        self._lister = Lister(self._c, compute)
+        self._lister = Lister(self._c, compute, self._stand_in)
         self._servers = Servers(self._c)
-        self._removal = Removal(self._c, self._lister, identity, compute, network, volume, self._servers)
+        self._inventory = Inventory(self._c, self._lister, compute, self._servers)
+        self._removal = Removal(
+            self._c, self._inventory, self._lister, identity, compute, network, volume, self._servers
+        )
         self._verbs = {
             **identity.verbs,
             **compute.verbs,
@@ -79,6 +84,11 @@ class OpenStack:
     def requests(self) -> int:
         """HTTP requests made so far, those of authentication included."""
         return self._c.requests
+
+    @property
+    def sign_in(self) -> Mapping[str, str]:
+        """What people need to log in: `auth_url` and `region`, from clouds.yaml."""
+        return self._c.sign_in
 
     # --- observe and apply --------------------------------------------------------------------------
 
@@ -167,7 +177,7 @@ class OpenStack:
     def inventory(self, domain_id: str) -> Sequence[Thing]:
         """Everything inside the domain's projects and the domain, whoever made it."""
         with self._c.doing("inventory"):
-            return self._removal.inventory(domain_id)
+            return self._inventory.of_domain(domain_id)
 
     def remove(self, thing: Thing) -> None:
         """Delete one thing and wait until it is gone; what is gone is done."""

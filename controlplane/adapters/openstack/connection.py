@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,11 +22,11 @@ from keystoneauth1 import exceptions as auth_errors
 from keystoneauth1 import session as auth_session
 from keystoneauth1.identity import v3
 from openstack.config import OpenStackConfig
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from controlplane.adapters.openstack.login import Login
 from controlplane.adapters.openstack.refusal import NAMES, refused
 from controlplane.adapters.openstack.retry import TRANSIENT, Attempts, RetryPolicy, retry_after
+from controlplane.adapters.openstack.wire import Fault, RequestSeen, Wire, never_sent
 from controlplane.tenants.errors import CloudRefused, CloudUnavailable
 from controlplane.tenants.listing import Raw
 
@@ -52,18 +51,6 @@ _LOOKS = (0.3, 0.7, 1.5)
 
 
 @dataclass(frozen=True)
-class RequestSeen:
-    """One HTTP request that went out; status 0 when no answer came."""
-
-    service: str
-    method: str
-    path: str
-    status: int
-    seconds: float
-    address: str
-
-
-@dataclass(frozen=True)
 class Reply:
     """A definite answer of a service."""
 
@@ -81,16 +68,6 @@ class Reply:
         return json.loads(self.content) if self.content else {}
 
 
-class Fault(Exception):
-    """No definite answer. What was asked may have happened all the same."""
-
-    def __init__(
-        self, why: str, *, acted: bool, service: str, slow: bool = False, asked: float | None = None
-    ) -> None:
-        super().__init__(why)
-        self.why, self.acted, self.slow, self.asked, self.service = why, acted, slow, asked, service
-
-
 @dataclass(frozen=True)
 class Made:
     """What a create led to."""
@@ -98,87 +75,6 @@ class Made:
     raw: Raw
     adopted: bool = False
     """It was there already (a lost reply, or an earlier run), so its fields may be other than asked for."""
-
-
-class _Wire(requests.Session):
-    """A requests session that tells of every request, those of authentication included."""
-
-    def __init__(self, workers: int, seen: Callable[[requests.PreparedRequest, int, float], None]) -> None:
-        super().__init__()
-        self._seen = seen
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(pool_connections=16, pool_maxsize=workers * 2, max_retries=0))
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        started, status = time.perf_counter(), 0
-        try:
-            response = super().send(request, **options)
-            status = response.status_code
-        finally:
-            self._seen(request, status, time.perf_counter() - started)
-        return response
-
-
-class Login:
-    """A way of being let in, with its current token; one made `of` another starts from its token."""
-
-    def __init__(
-        self, session: auth_session.Session, plugin: Callable[[str], Any], who: str, of: Login | None = None
-    ) -> None:
-        self._session, self._new, self._who, self._of = session, plugin, who, of
-        self._plugin: Any = None
-        self._given = ""
-        self._lock = threading.Lock()
-
-    def token(self) -> str:
-        """A token that was valid a moment ago. Raises Fault, or CloudRefused when it is not let in."""
-        with self._lock:
-            try:
-                return self._token()
-            except auth_errors.HttpError as error:
-                if self._of is None or error.http_status not in (401, 404):
-                    raise self._trouble(error) from None
-            self._of.forget(self._given)  # the token it was made of may be revoked
-            self._plugin = None
-            try:
-                return self._token()
-            except auth_errors.HttpError as error:
-                raise self._trouble(error) from None
-
-    def _token(self) -> str:
-        if self._plugin is None:
-            self._given = self._of.token() if self._of else ""
-            self._plugin = self._new(self._given)
-        try:
-            return str(self._plugin.get_token(self._session))
-        except auth_errors.HttpError:
-            raise
-        except auth_errors.ClientException as error:
-            raise Fault(type(error).__name__, acted=False, service="identity") from None
-
-    def _trouble(self, error: auth_errors.HttpError) -> Exception:
-        status = error.http_status or 500
-        if status in TRANSIENT:
-            asked = retry_after(
-                error.response.headers.get("Retry-After") if error.response is not None else None
-            )
-            return Fault(f"HTTP {status}", acted=False, service="identity", asked=asked)
-        said = str(error.message or "").encode()
-        return refused("identity", status, said, action="log in", address=self._who)
-
-    def forget(self, token: str) -> None:
-        """Drop this token, unless another thread has got a new one already."""
-        with self._lock:
-            held = getattr(self._plugin, "auth_ref", None)
-            if held is not None and held.auth_token == token:
-                self._plugin.invalidate()
-                if self._of is not None:
-                    self._plugin = None
-
-    def access(self) -> Any:
-        """The access information: user, project, roles and catalog."""
-        self.token()
-        return self._plugin.get_access(self._session)
 
 
 class Connection:
@@ -200,7 +96,7 @@ class Connection:
         self._on_request = on_request
         self._now = threading.local()
         self._count = threading.Lock()
-        self._wire = _Wire(workers, self._seen)
+        self._wire = Wire(workers, self._seen)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="openstack")
         config = OpenStackConfig(config_files=[clouds_file], load_envvars=False)
         self._region = config.get_one(cloud_name)
@@ -218,6 +114,12 @@ class Connection:
         """Let go of threads and sockets."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._wire.close()
+
+    @property
+    def sign_in(self) -> dict[str, str]:
+        """Where people log in, without a request."""
+        auth = self._region.config.get("auth", {})
+        return {"auth_url": str(auth.get("auth_url", "")), "region": str(self._region.region_name or "")}
 
     # --- tracing ------------------------------------------------------------------------------------
 
@@ -319,10 +221,10 @@ class Connection:
                 timeout=self.timeout,
             )
         except auth_errors.ConnectTimeout as error:
-            unheard = _never_sent(error)
+            unheard = never_sent(error)
             raise Fault("timeout", acted=not unheard, slow=not unheard, service=service) from None
         except auth_errors.ClientException as error:
-            unheard = _never_sent(error)
+            unheard = never_sent(error)
             why = "connection refused" if unheard else "connection lost"
             raise Fault(why, acted=not unheard, service=service) from None
         finally:
@@ -383,12 +285,17 @@ class Connection:
             service, "DELETE", path, params=params, accept={404}, action="delete", login=login
         ).good
 
-    def pages(self, service: str, path: str, key: str, params: Params = ()) -> list[Raw]:
-        """A whole collection, page by page."""
+    def pages(
+        self, service: str, path: str, key: str, params: Params = (), *, missing: Iterable[int] = ()
+    ) -> list[Raw]:
+        """A whole collection, page by page; `missing` has statuses that say that the cloud has none such."""
         found: list[Raw] = []
         asked = list(params)
         while True:
-            body = self.get(service, path, asked)
+            reply = self.call(service, "GET", path, params=asked, accept=missing, action="list")
+            if not reply.good:
+                return found
+            body = reply.json()
             page = body[key]
             found += page
             following = _next(body, key)
@@ -503,26 +410,6 @@ class Connection:
         )
 
 
-def _never_sent(error: BaseException | None) -> bool:
-    """Whether the connection was never made, so that nothing can have happened."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        inner = [
-            error,
-            *(a for a in error.args if isinstance(a, BaseException)),
-            getattr(error, "reason", None),
-        ]
-        if any(isinstance(e, NewConnectionError | ConnectTimeoutError) for e in inner):
-            return True
-        error = error.__cause__ or error.__context__
-        if isinstance(error, requests.RequestException) and error.args:
-            cause = error.args[0]
-            if isinstance(getattr(cause, "reason", cause), NewConnectionError | ConnectTimeoutError):
-                return True
-    return False
-
-
 def _next(body: Mapping[str, Any], key: str) -> list[tuple[str, str]] | None:
     """The query of the next page, in any of the services' ways of linking it."""
     links = body.get(f"{key}_links") or body.get(f"{key.removesuffix('s')}_links") or ()
@@ -532,4 +419,4 @@ def _next(body: Mapping[str, Any], key: str) -> list[tuple[str, str]] | None:
     return parse_qsl(urlsplit(str(href)).query) if href else None
 
 
-__all__ = ["Connection", "Fault", "Find", "Login", "Made", "Reply", "RequestSeen"]
+__all__ = ["Connection", "Fault", "Find", "Made", "Params", "Reply"]

@@ -23,7 +23,7 @@ from controlplane.adapters.openstack.verbs import (
 from controlplane.tenants.errors import CloudRefused
 from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Effect, Ids, Outcome, Secret
-from controlplane.tenants.resources import Kind
+from controlplane.tenants.resources import Kind, kind_of
 
 _COLLECTION = {Kind.DOMAIN: "domains", Kind.PROJECT: "projects", Kind.GROUP: "groups", Kind.USER: "users"}
 
@@ -68,11 +68,11 @@ class Identity:
     def _create(self, effect: Effect, ids: Ids, look_first: bool) -> Outcome:
         made = self._make(effect, ids, look_first, {})
         if made.adopted:
-            self._update(effect, ids, updatable(effect.want.kind, wanted(effect)), str(made.raw["id"]))  # type: ignore[union-attr]
+            self._update(effect, ids, updatable(kind_of(effect.address), wanted(effect)), str(made.raw["id"]))
         return Outcome(str(made.raw["id"]), wanted(effect))
 
     def _make(self, effect: Effect, ids: Ids, look_first: bool, extra: dict[str, Any]) -> Made:
-        kind, fields = effect.want.kind, wanted(effect)  # type: ignore[union-attr]
+        kind, fields = kind_of(effect.address), wanted(effect)
         body = self._body(effect, ids, ("name", "description", "enabled", "tags", "email")) | extra
         query = [("name", str(fields["name"]))]
         if kind is not Kind.DOMAIN:
@@ -111,7 +111,7 @@ class Identity:
         found: str = "",
         extra: dict[str, Any] | None = None,
     ) -> Outcome:
-        kind, held = effect.want.kind, found or held_id(effect, ids)  # type: ignore[union-attr]
+        kind, held = kind_of(effect.address), found or held_id(effect, ids)
         body = self._body(effect, ids, tuple(changed)) | (extra or {})
         self._c.call(
             "identity",
@@ -124,8 +124,7 @@ class Identity:
         return Outcome(held, wanted(effect))
 
     def _delete(self, effect: Effect, ids: Ids) -> bool:
-        kind = effect.address.split("/", 1)[0]
-        return self._c.delete("identity", f"/{_COLLECTION[Kind(kind)]}/{held_id(effect, ids)}")
+        return self._c.delete("identity", f"/{_COLLECTION[kind_of(effect.address)]}/{held_id(effect, ids)}")
 
     def _delete_domain(self, effect: Effect, ids: Ids) -> bool:
         return self.delete_domain(held_id(effect, ids))
@@ -177,7 +176,7 @@ class Identity:
     def _assignment(fields: Any, ids: Ids) -> str:
         actor, target = fields["actor"], fields["target"]
         role = ids.facility("roles", fields["role"])
-        whom = ("users" if actor.startswith("user/") else "groups") + "/" + ids.id(actor)
+        whom = ("groups" if actor.startswith("group/") else "users") + "/" + ids.id(actor)
         where = ("domains" if target == "domain" else "projects") + "/" + ids.id(target)
         return f"/{where}/{whom}/roles/{role}"
 

@@ -13,6 +13,7 @@ from typing import Any
 from controlplane.adapters.openstack.compute import Compute
 from controlplane.adapters.openstack.connection import Connection, Params
 from controlplane.adapters.openstack.network import INTERFACE_OWNERS
+from controlplane.adapters.openstack.stand_in import StandIn
 from controlplane.tenants.errors import CloudRefused
 from controlplane.tenants.listing import Listing, Raw, Scope
 from controlplane.tenants.resources import read_mark
@@ -30,9 +31,10 @@ Call = Callable[[], Any]
 class Lister:
     """Takes listings through one connection."""
 
-    def __init__(self, connection: Connection, compute: Compute) -> None:
+    def __init__(self, connection: Connection, compute: Compute, stand_in: StandIn) -> None:
         self._c = connection
         self._compute = compute
+        self._stand_in = stand_in
 
     def take(self, scope: Scope) -> Listing:
         """Everything in `scope`."""
@@ -167,28 +169,35 @@ class Lister:
     def application_credentials(self, user: str) -> list[Raw]:
         """The application credentials of a user."""
         path = f"/users/{user}/application_credentials"
-        return self._c.pages("identity", path, "application_credentials")
+        return self._rows("identity", path, "application_credentials")
 
     def flavor_projects(self, flavor: str) -> list[str]:
         """The projects that may use a private flavor."""
-        rows = self._c.get("compute", f"/flavors/{flavor}/os-flavor-access")["flavor_access"]
+        rows = self._rows("compute", f"/flavors/{flavor}/os-flavor-access", "flavor_access")
         return [str(row["tenant_id"]) for row in rows]
 
     def type_projects(self, volume_type: str) -> list[str]:
         """The projects that may use a private volume type."""
-        rows = self._c.get("volume", f"/types/{volume_type}/os-volume-type-access")["volume_type_access"]
+        rows = self._rows("volume", f"/types/{volume_type}/os-volume-type-access", "volume_type_access")
         return [str(row["project_id"]) for row in rows]
 
     def image_members(self, image: str) -> list[Raw]:
         """The members of a shared image."""
-        return list(self._c.get("image", f"/images/{image}/members")["members"])
+        return self._rows("image", f"/images/{image}/members", "members")
+
+    def _rows(self, service: str, path: str, key: str) -> list[Raw]:
+        """Parts of one thing; none when it is gone since it was listed."""
+        reply = self._c.call(service, "GET", path, accept={404}, action="show")
+        return list(reply.json()[key]) if reply.good else []
 
     def _quota(self, service: str, project: str) -> Raw:
-        quota: Raw = self._c.get(service, f"/os-quota-sets/{project}")["quota_set"]
+        path = f"/os-quota-sets/{project}"  # Nova answers 400 for a project that is gone
+        reply = self._c.call(service, "GET", path, accept={400, 404}, action="show")
+        quota: Raw = reply.json()["quota_set"] if reply.good else {}
         return quota
 
     def _members(self, group: str) -> list[str]:
-        return [str(user["id"]) for user in self._c.pages("identity", f"/groups/{group}/users", "users")]
+        return [str(user["id"]) for user in self._rows("identity", f"/groups/{group}/users", "users")]
 
     def _members_in_bulk(self, groups: Sequence[str]) -> dict[str, list[str]]:
         """Members of groups that hold a role, from one effective listing; the others one by one."""
@@ -241,10 +250,16 @@ class Lister:
             if _target(row["scope"]) in targets
         ]
 
+        plane = str(self._c.own.access().user_id)
+        for row in assignments:
+            if row.get("user", {}).get("id") == plane and "project" in row["scope"]:
+                self._stand_in.notice(str(row["scope"]["project"]["id"]), str(row["role"]["id"]))
+
         def by_id(kind: str) -> dict[str, Any]:
-            return {
-                name.split(" ", 1)[1]: found for name, found in seen.items() if name.startswith(kind + " ")
-            }
+            return {name.split(" ", 1)[1]: at for name, at in seen.items() if name.startswith(kind + " ")}
+
+        def quotas(kind: str) -> dict[str, Raw]:
+            return {project: quota for project, quota in by_id(kind).items() if quota}
 
         def of_projects(kind: str) -> list[Raw]:
             return [raw for raw in seen.get(kind, ()) if raw.get("project_id") in projects]
@@ -261,7 +276,7 @@ class Lister:
             flavors=seen["flavors"],
             flavor_access=by_id("flavor_access"),
             server_groups=of_projects("server_groups"),
-            compute_quotas=by_id("compute_quotas"),
+            compute_quotas=quotas("compute_quotas"),
             hypervisor_totals=seen["hypervisor_totals"],
             networks=list(networks.values()),
             subnets=[
@@ -279,11 +294,11 @@ class Lister:
             },
             volume_types=seen["volume_types"],
             volume_type_access=by_id("volume_type_access"),
-            volume_quotas=by_id("volume_quotas"),
+            volume_quotas=quotas("volume_quotas"),
             volume_pools=seen["volume_pools"],
             images=seen["images"],
             image_members=by_id("image_members"),
-            plane_user_id=str(self._c.own.access().user_id),
+            plane_user_id=plane,
         )
 
 

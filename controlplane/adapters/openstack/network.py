@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airgap_bundle.errors import CloudProblem
 from controlplane.adapters.openstack.connection import Connection, Fault, Params
+from controlplane.adapters.openstack.network_bodies import BODIES, changes, raw_rule
 from controlplane.adapters.openstack.verbs import (
     Table,
     Verbs,
@@ -23,8 +24,8 @@ from controlplane.adapters.openstack.verbs import (
 )
 from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Effect, Ids, Outcome
-from controlplane.tenants.resources import Fields, Kind
-from controlplane.tenants.rules import rule_fields, rule_key
+from controlplane.tenants.resources import Fields, Kind, kind_of
+from controlplane.tenants.rules import rule_key
 
 _PATH: Mapping[Kind, tuple[str, str]] = {
     Kind.NETWORK: ("/networks", "network"),
@@ -81,8 +82,8 @@ class Network:
 
     def _body(self, effect: Effect, ids: Ids) -> dict[str, Any]:
         """The body of a create."""
-        kind, fields = effect.want.kind, wanted(effect)  # type: ignore[union-attr]
-        body = _BODIES[kind](fields, ids)
+        kind, fields = kind_of(effect.address), wanted(effect)
+        body = BODIES[kind](fields, ids)
         if kind is Kind.SHARE:
             return body | {"project_id": ids.id(project_of(effect.address))}
         if kind is Kind.RULE:
@@ -96,7 +97,7 @@ class Network:
 
     def _find(self, effect: Effect, ids: Ids) -> Raw | None:
         """What a create of this effect made, if it did."""
-        kind, fields = effect.want.kind, wanted(effect)  # type: ignore[union-attr]
+        kind, fields = kind_of(effect.address), wanted(effect)
         path, key = _PATH[kind]
         if kind is Kind.SHARE:
             query = [
@@ -128,7 +129,7 @@ class Network:
     # --- verbs --------------------------------------------------------------------------------------
 
     def _create(self, effect: Effect, ids: Ids, look_first: bool) -> Outcome:
-        kind = effect.want.kind  # type: ignore[union-attr]
+        kind = kind_of(effect.address)
         path, key = _PATH[kind]
         made = self._c.create(
             "network",
@@ -145,12 +146,12 @@ class Network:
     @staticmethod
     def _outcome(effect: Effect, ids: Ids, raw: Raw) -> Outcome:
         facts: dict[str, Any] = {}
-        if effect.want.kind is Kind.SECURITY_GROUP:  # type: ignore[union-attr]
+        if kind_of(effect.address) is Kind.SECURITY_GROUP:
             rules = raw.get("security_group_rules", ())
             facts["default_rules"] = {
                 rule_key(raw_rule(rule, {str(raw["id"]): effect.address})): rule["id"] for rule in rules
             }
-        elif effect.want.kind is Kind.SUBNET:  # type: ignore[union-attr]
+        elif kind_of(effect.address) is Kind.SUBNET:
             facts["cidr"] = raw["cidr"]
         return Outcome(str(raw["id"]), wanted(effect), facts)
 
@@ -159,7 +160,7 @@ class Network:
         return self._outcome(effect, ids, self._put(effect, ids, tuple(changed), held, {}))
 
     def _put(self, effect: Effect, ids: Ids, changed: Sequence[str], held: str, raw: Raw) -> Raw:
-        kind, fields = effect.want.kind, wanted(effect)  # type: ignore[union-attr]
+        kind, fields = kind_of(effect.address), wanted(effect)
         path, key = _PATH[kind]
         body: dict[str, Any] = {}
         for name in changed:
@@ -170,13 +171,13 @@ class Network:
         cidr = (
             raw.get("cidr") or (effect.have.facts.get("cidr") if effect.have else None) or fields.get("cidr")
         )
-        body |= _changes(kind, fields, ids, changed, cidr or ids.facts(effect.address).get("cidr"))
+        body |= changes(kind, fields, ids, changed, cidr or ids.facts(effect.address).get("cidr"))
         reply = self._c.call("network", "PUT", f"{path}/{held}", body={key: body}, action="change")
         answered: Raw = reply.json()[key]
         return answered
 
     def _delete(self, effect: Effect, ids: Ids) -> bool:
-        path, _ = _PATH[Kind(effect.address.split("/", 1)[0])]
+        path, _ = _PATH[kind_of(effect.address)]
         return self._c.delete("network", f"{path}/{held_id(effect, ids)}")
 
     # --- interfaces ---------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ class Network:
 
         Neutron makes all or none, so a refusal of one says nothing about the others.
         """
-        kind = effects[0].want.kind  # type: ignore[union-attr]
+        kind = kind_of(effects[0].address)
         path, key = _PATH[kind]
         groups: dict[str, list[int]] = {}
         for index, effect in enumerate(effects):  # rules go by one security group a request
@@ -287,165 +288,3 @@ class Network:
             for index, raw in zip(indexes, reply.json()[key + "s"], strict=True):
                 outcomes[index] = self._outcome(effects[index], ids, raw)
         return outcomes
-
-
-# --- bodies -----------------------------------------------------------------------------------------
-
-
-def _network(fields: Fields, _: Ids) -> dict[str, Any]:
-    return renamed(
-        fields, {"mtu": "mtu", "port_security": "port_security_enabled", "enabled": "admin_state_up"}
-    )
-
-
-def _subnet(fields: Fields, ids: Ids) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "network_id": ids.id(fields["network"]),
-        "ip_version": fields["ip_version"],
-        "enable_dhcp": fields["dhcp"],
-        "dns_nameservers": list(fields.get("dns", ())),
-    }
-    if fields.get("pool"):
-        body["subnetpool_id"] = ids.facility("subnet_pools", fields["pool"])
-        if fields.get("prefix_length"):
-            body["prefixlen"] = fields["prefix_length"]
-    else:
-        body["cidr"] = fields["cidr"]
-    if fields.get("gateway", "auto") != "auto":
-        body["gateway_ip"] = None if fields["gateway"] == "none" else fields["gateway"]
-    if fields.get("ranges", "auto") != "auto":
-        body["allocation_pools"] = [{"start": start, "end": end} for start, end in fields["ranges"]]
-    return body
-
-
-def _router(fields: Fields, ids: Ids) -> dict[str, Any]:
-    body: dict[str, Any] = {"admin_state_up": fields["enabled"]}
-    if fields.get("external"):
-        body["external_gateway_info"] = _gateway(fields, ids)
-    return body
-
-
-def _gateway(fields: Fields, ids: Ids) -> dict[str, Any]:
-    if not fields.get("external"):
-        return {}
-    network = ids.facility("external_networks", fields["external"])
-    return {"network_id": network, "enable_snat": fields.get("snat", True)}
-
-
-def _rule(fields: Fields, ids: Ids) -> dict[str, Any]:
-    low, high = fields["ports"] or (None, None)
-    return {
-        "security_group_id": ids.id(fields["security_group"]),
-        "direction": fields["direction"],
-        "ethertype": fields["ether"],
-        "protocol": fields["protocol"],
-        "port_range_min": low,
-        "port_range_max": high,
-        "remote_ip_prefix": fields["cidr"],
-        "remote_group_id": ids.id(fields["group"]) if fields["group"] else None,
-    }
-
-
-def _share(fields: Fields, ids: Ids) -> dict[str, Any]:
-    return {
-        "object_type": "network",
-        "object_id": ids.id(fields["network"]),
-        "action": "access_as_shared",
-        "target_tenant": ids.id(fields["project"]),
-    }
-
-
-_BODIES: Mapping[Kind, Callable[[Fields, Ids], dict[str, Any]]] = {
-    Kind.NETWORK: _network,
-    Kind.SUBNET: _subnet,
-    Kind.ROUTER: _router,
-    Kind.SECURITY_GROUP: lambda _, __: {},
-    Kind.RULE: _rule,
-    Kind.SHARE: _share,
-}
-
-
-def _changes(
-    kind: Kind, fields: Fields, ids: Ids, changed: Sequence[str], cidr: str | None
-) -> dict[str, Any]:
-    """The body of an update, for what is neither name nor description."""
-    wants = set(changed)
-    if kind is Kind.NETWORK:
-        return _network({name: fields[name] for name in wants if name in fields}, ids)
-    if kind is Kind.SUBNET:
-        return _subnet_changes(fields, wants, cidr)
-    body: dict[str, Any] = {}
-    if kind is Kind.ROUTER:
-        if "enabled" in wants:
-            body["admin_state_up"] = fields["enabled"]
-        if wants & {"external", "snat"}:
-            body["external_gateway_info"] = _gateway(fields, ids)
-        if "routes" in wants:
-            body["routes"] = [{"destination": to, "nexthop": by} for to, by in fields["routes"]]
-    return body
-
-
-def _subnet_changes(fields: Fields, wants: set[str], cidr: str | None) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    if "dhcp" in wants:
-        body["enable_dhcp"] = fields["dhcp"]
-    if "dns" in wants:
-        body["dns_nameservers"] = list(fields["dns"])
-    gateway = fields.get("gateway", "auto")
-    if cidr is not None and gateway == "auto":
-        gateway = automatic_gateway(cidr)
-    if "gateway" in wants and gateway != "auto":
-        body["gateway_ip"] = None if gateway == "none" else gateway
-    if "ranges" in wants:
-        ranges = fields.get("ranges", "auto")
-        if ranges == "auto" and cidr is not None:
-            ranges = automatic_ranges(cidr, gateway)
-        if ranges != "auto":
-            body["allocation_pools"] = [{"start": start, "end": end} for start, end in ranges]
-    return body
-
-
-def automatic_gateway(cidr: str) -> str:
-    """The gateway that Neutron gives a subnet when none is named: the first address.
-
-    >>> automatic_gateway("10.0.0.0/24"), automatic_gateway("fd00::/64")
-    ('10.0.0.1', 'fd00::1')
-    """
-    return str(ipaddress.ip_network(cidr).network_address + 1)
-
-
-def automatic_ranges(cidr: str, gateway: str) -> list[list[str]]:
-    """The allocation pools that Neutron gives a subnet when none are named: all hosts without the gateway.
-
-    >>> automatic_ranges("10.0.0.0/29", "10.0.0.3")
-    [['10.0.0.1', '10.0.0.2'], ['10.0.0.4', '10.0.0.6']]
-    >>> automatic_ranges("10.0.0.0/29", "none")
-    [['10.0.0.1', '10.0.0.6']]
-    """
-    net = ipaddress.ip_network(cidr)
-    whole = net.num_addresses <= 2
-    first = net.network_address if whole else net.network_address + 1
-    last = net.broadcast_address if whole or net.version == 6 else net.broadcast_address - 1
-    if gateway == "none" or not first <= (at := ipaddress.ip_address(gateway)) <= last:  # type: ignore[operator]
-        return [[str(first), str(last)]]
-    sides = [(first, at - 1), (at + 1, last)]
-    return [[str(start), str(end)] for start, end in sides if start <= end]  # type: ignore[operator]
-
-
-def raw_rule(raw: Raw, addresses: Mapping[str, str] | None = None) -> Fields:
-    """A rule of Neutron in the canonical fields; groups by address where it is given, else by identifier."""
-    known = addresses or {}
-    low, high = raw.get("port_range_min"), raw.get("port_range_max")
-    group, remote = str(raw["security_group_id"]), raw.get("remote_group_id")
-    return rule_fields(
-        security_group=known.get(group, group),
-        direction=raw["direction"],
-        ether=raw["ethertype"],
-        protocol=raw.get("protocol"),
-        ports=None if low is None else (low, low if high is None else high),
-        cidr=raw.get("remote_ip_prefix"),
-        group=known.get(remote, remote) if remote else None,
-    )
-
-
-__all__ = ["BULK", "INTERFACE_OWNERS", "Network", "automatic_gateway", "automatic_ranges", "raw_rule"]

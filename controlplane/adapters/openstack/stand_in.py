@@ -2,8 +2,7 @@
 
 Nova makes a server group only in the project of the token. So the plane's own user takes the `member` role
 on the project, logs in there with the token it has, and gives the role back in `step_down`. After a crash the
-role is left over: the next listing shows the assignment (`plane_user_id`), and `step_down` of that project
-takes it away.
+role is left over: the next listing notices it, and the next `step_down` of that project takes it away.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
-from controlplane.adapters.openstack.connection import Connection, Login
-from controlplane.tenants.errors import CloudRefused
+from controlplane.adapters.openstack.connection import Connection
+from controlplane.adapters.openstack.login import Login
 from controlplane.tenants.ports import Ids
 
 ROLE = "member"
@@ -25,6 +25,8 @@ class _Place:
     lock: threading.Condition = field(default_factory=threading.Condition)
     users: int = 0
     login: Login | None = None
+    roles: set[str] = field(default_factory=set)
+    """Identifiers of the roles that the plane holds here."""
 
 
 class StandIn:
@@ -34,7 +36,6 @@ class StandIn:
         self._c = connection
         self._places: dict[str, _Place] = {}
         self._lock = threading.Lock()
-        self._role = ""
 
     @contextmanager
     def project(self, project_id: str, ids: Ids) -> Iterator[Login]:
@@ -42,7 +43,7 @@ class StandIn:
         place = self._place(project_id)
         with place.lock:
             if place.login is None:
-                place.login = self._step_in(project_id, ids)
+                place.login = self._step_in(project_id, place, ids)
             place.users += 1
             login = place.login
         try:
@@ -52,43 +53,38 @@ class StandIn:
                 place.users -= 1
                 place.lock.notify_all()
 
-    def _step_in(self, project_id: str, ids: Ids) -> Login:
-        self._role = ids.facility("roles", ROLE)
-        self._c.call("identity", "PUT", self._path(project_id), action="step into")
-        return self._c.login_in(project_id)  # crash from here on: the next listing shows the role
+    def _step_in(self, project_id: str, place: _Place, ids: Ids) -> Login:
+        role = ids.facility("roles", ROLE)
+        place.roles.add(role)
+        self._c.call("identity", "PUT", self._path(project_id, role), action="step into")
+        return self._c.login_in(project_id)  # crash from here on: the next listing notices the role
 
-    def _path(self, project_id: str) -> str:
-        return f"/projects/{project_id}/users/{self._c.own.access().user_id}/roles/{self._role}"
+    def notice(self, project_id: str, role: str) -> None:
+        """A listing shows that the plane holds this role: taken just now, or left over by a crash."""
+        self._place(project_id).roles.add(role)
 
     def step_down(self, project_ids: Iterable[str] | None = None) -> None:
-        """Give the role back in these projects (also one left by a crash), or in all this process is in."""
-        everywhere = project_ids is None
+        """Give the roles back in these projects, those left over by a crash too; by default in all."""
         if project_ids is None:
             with self._lock:
-                project_ids = list(self._places)
+                project_ids = [project_id for project_id, place in self._places.items() if place.login]
         for project_id in project_ids:
             place = self._place(project_id)
             with place.lock:
-                place.lock.wait_for(lambda place=place: not place.users)  # type: ignore[misc]
-                if place.login is None and everywhere:
-                    continue
-                if not self._role:
-                    self._role = self._find_role()
-                self._c.delete("identity", self._path(project_id))
+                place.lock.wait_for(partial(_empty, place))
                 place.login = None
+                while place.roles:
+                    role = next(iter(place.roles))
+                    self._c.delete("identity", self._path(project_id, role))
+                    place.roles.discard(role)
 
-    def _find_role(self) -> str:
-        for role in self._c.pages("identity", "/roles", "roles", [("name", ROLE)]):
-            return str(role["id"])
-        raise CloudRefused(
-            service="Keystone",
-            action="show the role",
-            address=ROLE,
-            reason="there is no such role",
-            remedy="Create the role with: openstack role create member",
-            status=404,
-        )
+    def _path(self, project_id: str, role: str) -> str:
+        return f"/projects/{project_id}/users/{self._c.own.access().user_id}/roles/{role}"
 
     def _place(self, project_id: str) -> _Place:
         with self._lock:
             return self._places.setdefault(project_id, _Place())
+
+
+def _empty(place: _Place) -> bool:
+    return not place.users
