@@ -84,7 +84,8 @@ def read_model(text: str, file: str, model: type[AnyModel]) -> tuple[AnyModel, T
     try:
         result = model.model_validate(tree.value)
     except ValidationError as error:
-        found += refusals.findings(error, tree, model, MOST_FINDINGS)
+        if not (tree.shortened and found):
+            found += refusals.findings(error, tree, model, MOST_FINDINGS)
     if found:
         raise SpecInvalid(file, _sorted(found))
     return result, tree
@@ -97,10 +98,10 @@ def _sorted(found: list[Finding]) -> list[Finding]:
 def _not_a_mapping(tree: Tree) -> Finding:
     place = tree.place(())
     if tree.value is None:
-        return Finding(1, "the file is empty", "Begin with 'tenant: NAME' on the first line.")
+        return Finding(1, "the file is empty", "Begin with a line such as 'tenant: ministry'.")
     what = words.describe(tree.value)
     return Finding(
-        place.line, f"the file is {what}, must be a mapping", "Begin with 'tenant: NAME' on the first line."
+        place.line, f"the file is {what}, must be a mapping", "Begin with a line such as 'tenant: ministry'."
     )
 
 

@@ -30,7 +30,7 @@ from controlplane.tenants.yaml_tree import Odd, Tree
 
 EXAMPLES: Mapping[str, str] = {
     "tenant": "ministry",
-    "governance": "",
+    "governance": '{owner: NAME, cost_centre: "1", classification: internal, valid_until: 2030-12-31}',
     "projects": "[prod]",
     "owner": "Directorate of Digital Services",
     "cost_centre": '"4711"',
@@ -110,7 +110,7 @@ def _words(
     if "extra_forbidden" in types:
         return _unknown(path, key, tree, model)
     if detail["loc"][-1:] == ("[key]",):
-        value, name = key, f"the key {quoted(key)} of {where(tree.value, path)}"
+        value, name = key, f"the key {quoted(key)} in {where(tree.value, path)}"
     if value is None:
         owner = _model_at(model, path[:-1])
         needed = owner is not None and any(
@@ -121,7 +121,7 @@ def _words(
         )
     if key == "ports":
         return (
-            f"{name} is {describe(value)}, must be a port or a range of ports between 1 and 65535",
+            f"{name} is {_choice(value)}, must be a port or a range of ports between 1 and 65535",
             "Write one port as 443, or a range as 8000-8100.",
         )
     for kind in types & _EXPECTED.keys():
@@ -147,8 +147,10 @@ def _missing(path: Path, key: str, tree: Tree) -> tuple[str, str]:
     if not path[:-1]:
         inside = "the tenant"
     if key == "name":
-        return f"{inside} has no 'name'", "Add a line such as 'name: NAME'."
+        return f"{inside} has no 'name'", "Add a line such as 'name: app'."
     example = EXAMPLES.get(key, "")
+    if path == ("projects",):
+        example = "[{name: prod, quota: {class: small}}]"
     return f"{inside} has no '{key}'", f"Add a line such as '{key}: {example}".rstrip() + "'."
 
 
@@ -161,7 +163,7 @@ def _unknown(path: Path, key: str, tree: Tree, model: type[BaseModel]) -> tuple[
         return message, f"Did you mean '{close}'?"
     homes = sorted({noun for noun, keys in _all_keys(model).items() if key in keys})
     if homes:
-        return message, f"Move it: '{key}' belongs to {listed(homes, 'or')}."
+        return message, f"Move it: '{key}' belongs to a {listed(homes, 'or')}."
     return message, f"Remove it; the keys here are {listed(known)}."
 
 
@@ -186,6 +188,8 @@ def _wrong_type(kind: str, value: Any, name: str, key: str, written: str) -> tup
                 message = f"{name} is the number {quoted(written)}, must be text"
             return message, f'Put it in quotes: "{_short(written)}".'
         case "int_type":
+            if isinstance(value, Odd) and value.why == "huge":
+                return f"{name} is {quoted(written)}, which is far too large", "Write a smaller number."
             if isinstance(value, Odd) and value.why in ("octal", "number", "sixties", "fraction"):
                 return (
                     f"{name} is {quoted(written)}, must be a whole number in plain digits",
@@ -206,6 +210,8 @@ def _wrong_type(kind: str, value: Any, name: str, key: str, written: str) -> tup
             return f"{name} is {describe(value)}, must be a date", "Write it as 2030-12-31."
         case "list_type":
             return message, f"Write it as a list: [{_short(written)}]."
+        case _ if name.startswith("item ") and isinstance(value, str):
+            return message, f"Write it as '- name: {_short(value)}'."
         case _:
             return message, f"Write 'name: value' lines below '{key}:', indented."
 
@@ -213,6 +219,7 @@ def _wrong_type(kind: str, value: Any, name: str, key: str, written: str) -> tup
 _TAKEN = {
     "octal": "an octal number",
     "number": "a number",
+    "huge": "a number",
     "sixties": "a number in base sixty",
     "fraction": "a fraction",
     "time": "a time",
@@ -224,12 +231,16 @@ def _short(written: str) -> str:
     return quoted(written)[1:-1]
 
 
+def _choice(value: Any) -> str:
+    return quoted(value) if isinstance(value, str) and value else describe(value)
+
+
 def _wrong_choice(value: Any, name: str, key: str, path: Path, model: type[BaseModel]) -> tuple[str, str]:
     choices = _choices(model, path)
     if choices == [True]:
         return f"{name} is {describe(value)}, must be true", f"Write '{key}: true', or remove the line."
     shown = listed(choices, "or")
-    message = f"{name} is {describe(value)}, must be {shown}"
+    message = f"{name} is {_choice(value)}, must be {shown}"
     if value == "admin" and "manager" in choices:
         return message, "Write manager: the admin role rules the whole site and is never given to a tenant."
     close = nearest(str(value), [str(choice) for choice in choices])
@@ -255,7 +266,9 @@ def _wrong_text(detail: ErrorDetails, value: Any, name: str, key: str, path: Pat
         )
     better = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:63].strip("-")
     better = better if better[:1].isalpha() else f"n-{better}".rstrip("-")
-    if key == "name" and len(path) > 2:
+    if path == ("tenant",):
+        name = f"the tenant's name {quoted(value)}"
+    elif key == "name" and len(path) > 2:
         name = f"the name {quoted(value)} of a {NOUNS.get(str(path[-3]), 'thing')}"
     elif _short(value) not in name:
         name = f"{name}, {quoted(value)},"

@@ -70,10 +70,14 @@ class Governance(Model):
     """Who answers for the tenant, who pays, how sensitive it is and how long it may live."""
 
     owner: Text
+    """Who answers for the tenant."""
     contact: Text | None = None
+    """How to reach them."""
     cost_centre: Text
+    """Who pays; in quotes when it is made of digits."""
     classification: Annotated[Classification, Field(strict=False)]
     valid_until: Day
+    """The day on which the tenant ends, such as 2030-12-31."""
 
 
 class ComputeQuota(Model):
@@ -81,10 +85,14 @@ class ComputeQuota(Model):
 
     instances: Limit | None = None
     cores: Limit | None = None
+    """Virtual CPUs of all servers together."""
     ram_mib: Limit | None = None
+    """Memory of all servers together, in MiB."""
     key_pairs: Limit | None = None
+    """Keypairs of one user."""
     server_groups: Limit | None = None
     server_group_members: Limit | None = None
+    """Servers in one server group."""
 
 
 class VolumeQuota(Model):
@@ -93,8 +101,10 @@ class VolumeQuota(Model):
     volumes: Limit | None = None
     snapshots: Limit | None = None
     size_gib: Limit | None = None
+    """All volumes and snapshots together, in GiB."""
     backups: Limit | None = None
     backup_size_gib: Limit | None = None
+    """All backups together, in GiB."""
 
 
 class NetworkQuota(Model):
@@ -104,16 +114,20 @@ class NetworkQuota(Model):
     subnets: Limit | None = None
     routers: Limit | None = None
     ports: Limit | None = None
+    """Network ports of servers and routers."""
     floating_ips: Limit | None = None
+    """Addresses of the external network."""
     security_groups: Limit | None = None
     security_group_rules: Limit | None = None
     rbac_policies: Limit | None = None
+    """Shares of networks with other projects."""
 
 
 class Quota(Model):
     """A quota class of the site, and what differs from it here."""
 
     of_class: Name = Field(alias="class")
+    """A set of limits that the site defines: `small`, `medium`, `large` or one of its own."""
     compute: ComputeQuota = ComputeQuota()
     volume: VolumeQuota = VolumeQuota()
     network: NetworkQuota = NetworkQuota()
@@ -131,12 +145,18 @@ class Subnet(Model):
 
     name: Name
     cidr: Cidr | None = None
+    """A range of your own, such as `172.20.10.0/24`. Not with `pool`."""
     pool: FacilityName | None = None
+    """The site's subnet pool that the range is taken from. Not with `cidr`."""
     prefix_length: Annotated[int, Field(ge=8, le=128)] | None = None
+    """The size taken from the pool: 26 makes 64 addresses. The pool's default when left out."""
     gateway: Address | None = None
+    """An address of the subnet or `none`; the first address when left out."""
     dhcp: bool = True
     dns: list[Address] = []
+    """Name servers that DHCP announces, at most five."""
     ranges: list[AllocationRange] = []
+    """What DHCP hands out; all but the gateway when left out."""
 
 
 class Network(Model):
@@ -145,7 +165,9 @@ class Network(Model):
     name: Name
     description: Text | None = None
     mtu: Annotated[int, Field(ge=68, le=9216)] | None = None
+    """Largest packet, in bytes; the site's when left out."""
     port_security: bool = True
+    """Whether security groups apply. Turn it off only for network appliances."""
     subnets: list[Subnet] = []
     share_with: list[Name] = []
     """Projects of this tenant that may use it (an RBAC policy each)."""
@@ -156,6 +178,7 @@ class Route(Model):
 
     destination: Cidr
     next_hop: Address
+    """A router on one of the networks that this router reaches."""
 
 
 class Router(Model):
@@ -164,19 +187,24 @@ class Router(Model):
     name: Name
     description: Text | None = None
     external: FacilityName | None = None
+    """The site's external network that it leads to; a router without one leads nowhere else."""
     snat: bool = True
+    """Whether servers without a floating IP reach the outside through its address."""
     interfaces: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]] = []
+    """What it joins, each as `network/subnet`."""
     routes: list[Route] = []
 
 
 class Rule(Model):
-    """What a security group lets through. Without `from_*`/`to_*`, anywhere of the family `ether`."""
+    """What a security group lets through. Without `cidr` and `group`, anywhere of the family `ether`."""
 
     direction: Literal["ingress", "egress"] = "ingress"
     ether: Literal["IPv4", "IPv6"] = "IPv4"
     protocol: Literal["tcp", "udp", "icmp", "ipv6-icmp", "sctp", "any"] = "any"
-    ports: Port | Annotated[str, StringConstraints(pattern=r"^\d{1,5}(-\d{1,5})?$")] | None = None
+    ports: Port | Annotated[str, StringConstraints(pattern=r"^[0-9]{1,5}(-[0-9]{1,5})?$")] | None = None
+    """A port, or a range such as `8000-8010`; all when left out."""
     cidr: Cidr | None = None
+    """The other side; anywhere when `cidr` and `group` are left out."""
     group: Name | None = None
     """Another security group of the same project, or this one."""
     description: Text | None = None
@@ -188,6 +216,7 @@ class SecurityGroup(Model):
     name: Name
     description: Text | None = None
     egress: Literal["allow", "deny"] = "allow"
+    """`deny` lets out only what a rule says."""
     rules: list[Rule] = []
 
 
@@ -233,7 +262,9 @@ class ApplicationCredential(Model):
     name: Name
     project: Name
     roles: list[Role] = Field(min_length=1)
+    """At most what the user has on the project."""
     expires: Day | None = None
+    """The last day on which it works; no end when left out."""
     description: Text | None = None
 
 
@@ -260,6 +291,7 @@ class Assignment(Model):
     group: Name | None = None
     project: Name | None = None
     domain: Literal[True] | None = None
+    """`true`: on the domain itself, in place of `project`."""
 
 
 class Flavor(Model):
@@ -267,11 +299,14 @@ class Flavor(Model):
 
     name: FacilityName
     existing: bool = False
+    """The site has it, and it is private: only give access."""
     vcpus: Annotated[int, Field(ge=1, le=1024)] | None = None
     ram_mib: Annotated[int, Field(ge=1, le=16_777_216)] | None = None
     disk_gib: Annotated[int, Field(ge=0, le=1_048_576)] | None = None
     extra_specs: dict[Text, Text] = {}
+    """Properties for the scheduler; values in quotes."""
     projects: list[Name] = Field(min_length=1)
+    """Projects of this tenant that may use it."""
 
 
 class SharedImage(Model):
@@ -279,6 +314,7 @@ class SharedImage(Model):
 
     name: FacilityName
     projects: list[Name] = Field(min_length=1)
+    """Projects of this tenant that may use it."""
 
 
 class VolumeType(Model):
@@ -286,15 +322,19 @@ class VolumeType(Model):
 
     name: FacilityName
     existing: bool = False
+    """The site has it, and it is private: only give access."""
     description: Text | None = None
     extra_specs: dict[Text, Text] = {}
+    """Properties for the volume service; values in quotes."""
     projects: list[Name] = Field(min_length=1)
+    """Projects of this tenant that may use it."""
 
 
 class Tenant(Model):
     """A tenant: one domain and all that the plane keeps in it."""
 
     tenant: Name
+    """The tenant's name, and its domain's."""
     description: Text | None = None
     governance: Governance
     projects: list[Project] = Field(min_length=1)
@@ -303,4 +343,5 @@ class Tenant(Model):
     assignments: list[Assignment] = []
     flavors: list[Flavor] = []
     images: list[SharedImage] = []
+    """Images of the site that are shared with projects."""
     volume_types: list[VolumeType] = []

@@ -120,10 +120,7 @@ def label(tree: Any, path: Path) -> str:
 
 def where(tree: Any, path: Path) -> str:
     """What contains the thing at `path`: `project prod`, `governance`, `the tenant`."""
-    keys, thing = _split(tree, path[:-1])
-    if thing:
-        return f"{'.'.join(keys)} of {thing}" if keys else thing
-    return ".".join(keys) or "the tenant"
+    return label(tree, path[:-1])
 
 
 def _split(tree: Any, path: Path) -> tuple[list[str], str]:
@@ -133,7 +130,10 @@ def _split(tree: Any, path: Path) -> tuple[list[str], str]:
     node = tree
     for step in path:
         node = child(node, step)
-        if isinstance(step, str):
+        if isinstance(step, str) and keys == ["classes"]:
+            things.append(f"class {_plain(step)}")
+            keys = []
+        elif isinstance(step, str):
             keys.append(step)
         elif keys and keys[-1] in NOUNS and not isinstance(node, str):
             name = child(node, "name")

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from controlplane.tenants.words import Path, quoted, where
+from controlplane.tenants.words import Path, label, quoted
+from controlplane.tenants.yaml_syntax import plainly
 
 DEEPEST = 12
 MOST_NODES = 50_000
@@ -62,6 +63,8 @@ class Tree:
     troubles: list[Trouble] = field(default_factory=list)
     broken: bool = False
     """The text could not be read to its end."""
+    shortened: bool = False
+    """Anchors, aliases or merge keys stand for values: the tree is not what the writer means."""
 
     def place(self, path: Path) -> Place:
         """Where the thing at `path` stands; a missing thing is at what should contain it."""
@@ -81,11 +84,12 @@ def compose(text: str) -> Tree:
         tree.troubles.append(Trouble(stop.place, (), stop.message, stop.remedy))
     except yaml.YAMLError as error:
         tree.broken = True
-        tree.troubles.append(_syntax(error, text))
-    tree.troubles.extend(
-        Trouble(place, path, sentence.replace(_THIS, where(tree.value, path)), remedy)
-        for place, path, sentence, remedy in composer.later
-    )
+        line, column, message, remedy = plainly(error, text)
+        tree.troubles.append(Trouble(Place(line, column), (), message, remedy))
+    for within, trouble in composer.later:
+        tree.troubles.append(
+            trouble._replace(message=trouble.message.replace(_THIS, label(tree.value, within)))
+        )
     return tree
 
 
@@ -103,7 +107,8 @@ class _Composer:
         self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
         self.tree = tree
         self.nodes = 0
-        self.later: list[tuple[Place, Path, str, str]] = []
+        self.shortcuts: set[str] = set()
+        self.later: list[tuple[Path, Trouble]] = []
         """Troubles that name what contains them: told when the whole tree is known."""
 
     def document(self) -> None:
@@ -111,7 +116,7 @@ class _Composer:
         next(self.events)  # the stream's start
         start = next(self.events)
         if not isinstance(start, yaml.DocumentStartEvent):
-            raise _Stop(Place(1, 1), "the file is empty", "Begin with 'tenant: NAME' on the first line.")
+            raise _Stop(Place(1, 1), "the file is empty", "Begin with a line such as 'tenant: ministry'.")
         if start.version or start.tags:
             self._trouble(
                 start,
@@ -140,7 +145,7 @@ class _Composer:
             )
         self.tree.places.setdefault(path, place)
         if isinstance(event, yaml.AliasEvent):
-            self._trouble(
+            self._shortcut(
                 event,
                 path,
                 f"the alias '*{event.anchor}' stands for a value",
@@ -163,7 +168,7 @@ class _Composer:
 
     def _refuse_anchor_and_tag(self, event: Any, path: Path) -> None:
         if event.anchor is not None:
-            self._trouble(
+            self._shortcut(
                 event,
                 path,
                 f"the anchor '&{event.anchor}' marks a value",
@@ -202,6 +207,7 @@ class _Composer:
                 first = seen[key].line
                 self._trouble_within(
                     place,
+                    path,
                     below,
                     f"the key {quoted(key)} stands twice in {_THIS}, first on line {first}",
                     "Remove one of the two.",
@@ -223,8 +229,9 @@ class _Composer:
                 self._node(event, (*path, ""), depth + 1)
             self._trouble_within(
                 _place(event),
-                (*path, ""),
-                f"a key of {_THIS} is {what}",
+                path,
+                path,
+                f"a key in {_THIS} is {what}",
                 "Write a word and a colon; put text that has brackets in quotes.",
             )
             return None
@@ -232,9 +239,9 @@ class _Composer:
         self.nodes += 1
         value = scalar(event.value) if not event.style else event.value
         if not event.style and event.value == "<<":
-            self._trouble(
+            self._shortcut(
                 event,
-                (*path, "<<"),
+                path,
                 "the merge key '<<' copies values",
                 "Write the values out where they apply.",
             )
@@ -243,8 +250,9 @@ class _Composer:
             shown = event.value or "nothing"
             self._trouble_within(
                 _place(event),
+                path,
                 (*path, ""),
-                f"the key {quoted(shown)} of {_THIS} is not text",
+                f"the key {quoted(shown)} in {_THIS} is not text",
                 f'Put it in quotes: "{event.value}".' if event.value else "Write a word before the colon.",
             )
             return None
@@ -253,8 +261,16 @@ class _Composer:
     def _trouble(self, event: Any, path: Path, message: str, remedy: str) -> None:
         self.tree.troubles.append(Trouble(_place(event), path, message, remedy))
 
-    def _trouble_within(self, place: Place, path: Path, sentence: str, remedy: str) -> None:
-        self.later.append((place, path, sentence, remedy))
+    def _shortcut(self, event: Any, path: Path, message: str, remedy: str) -> None:
+        """An anchor, alias or merge key: told once each, however often a bomb repeats them."""
+        kind = message.split("'")[0]
+        if kind not in self.shortcuts:
+            self._trouble(event, path, message, remedy)
+        self.shortcuts.add(kind)
+        self.tree.shortened = True
+
+    def _trouble_within(self, place: Place, within: Path, path: Path, sentence: str, remedy: str) -> None:
+        self.later.append((within, Trouble(place, path, sentence, remedy)))
 
 
 def _place(event: Any) -> Place:
@@ -292,7 +308,7 @@ def scalar(text: str) -> Any:
     if text[0] not in "0123456789+-.":
         return text
     if _DECIMAL.fullmatch(text):
-        return int(text) if len(text) <= 20 else Odd(text, "number")
+        return int(text) if len(text) <= 20 else Odd(text, "huge")
     if _DATE.fullmatch(text):
         try:
             return date.fromisoformat(text)
@@ -311,116 +327,3 @@ def scalar(text: str) -> Any:
     if _FLOAT.fullmatch(text) or _INFINITE.fullmatch(text):
         return Odd(text, "fraction")
     return text
-
-
-# --- syntax errors in plain words -------------------------------------------------------------------------
-
-_QUOTES = "Close the quote on the same line; inside single quotes write '' for one '."
-_ALIGN = "Give it the same indentation as the lines it belongs to, with spaces."
-_SYNTAX: tuple[tuple[str, str, str], ...] = (
-    # what the parser says, what is wrong, remedy
-    ("end of stream", "a quote that opens here is never closed", _QUOTES),
-    ("document indicator", "a quote that opens here is never closed", _QUOTES),
-    ("tab character", "a tab stands where only spaces may", "Indent with spaces."),
-    (
-        "mapping values are not allowed",
-        "a second colon or a wrong indentation makes this line unreadable",
-        "Put a value that has ': ' in it in quotes, or indent the line like its neighbours.",
-    ),
-    (
-        "could not find expected ':'",
-        "a line without a colon stands where 'key: value' is expected",
-        "Write it as 'key: value', or indent it to belong to the line above.",
-    ),
-    ("did not find expected key", "a line is indented differently from the lines it belongs to", _ALIGN),
-    (
-        "expected '-' indicator",
-        "a line in a list does not begin with '-'",
-        "Begin each item of the list with '- '.",
-    ),
-    (
-        "sequence entries are not allowed",
-        "a '-' stands where no list can begin",
-        "Put the list on lines of its own below the key, each beginning with '- '.",
-    ),
-    (
-        "',' or ']'",
-        "a '[' is not closed, or a comma is missing",
-        "Close the list with ']' and separate with commas.",
-    ),
-    (
-        "',' or '}'",
-        "a '{' is not closed, or a comma is missing",
-        "Close the mapping with '}' and separate with commas.",
-    ),
-    (
-        "escape",
-        "a backslash in double quotes begins no escape that YAML knows",
-        "Use single quotes, in which a backslash is just a backslash.",
-    ),
-    (
-        "hexdecimal number",
-        "a backslash in double quotes begins no escape that YAML knows",
-        "Use single quotes, in which a backslash is just a backslash.",
-    ),
-    (
-        "alphabetic or numeric character",
-        "a value begins with '*' or '&', which YAML keeps for itself",
-        "Put the value in quotes.",
-    ),
-    ("<document start>", "a line is indented differently from the lines above it", _ALIGN),
-    ("node content", "a value is missing between brackets or commas", "Remove the extra comma or bracket."),
-    ("tag", "a value begins with '!', which YAML keeps for itself", "Put the value in quotes."),
-    ("directive", "a '%' directive stands before the document", "Remove the line that begins with '%'."),
-    (
-        "incompatible YAML",
-        "a '%' directive stands before the document",
-        "Remove the line that begins with '%'.",
-    ),
-    (
-        "comment or line break",
-        "something stands after '|' or '>', which begin text on the next line",
-        "Put the text in quotes on one line.",
-    ),
-    (
-        "indentation indicator",
-        "something stands after '|' or '>', which begin text on the next line",
-        "Put the text in quotes on one line.",
-    ),
-)
-
-
-def _syntax(error: yaml.YAMLError, text: str) -> Trouble:
-    """The parser's complaint, in words for people."""
-    said = str(getattr(error, "problem", None) or "")
-    mark = getattr(error, "problem_mark", None)
-    start = getattr(error, "context_mark", None)
-    if mark is None:
-        return Trouble(Place(1, 1), (), *_UNREADABLE)
-    place = Place(mark.line + 1, mark.column + 1)
-    if "cannot start any token" in said:
-        return Trouble(place, (), *_strange_start(text, mark.line, mark.column))
-    for part, message, remedy in _SYNTAX:
-        if part in said:
-            opened = part in (
-                "end of stream",
-                "document indicator",
-                "',' or ']'",
-                "',' or '}'",
-                "expected ':'",
-            )
-            if start is not None and (opened or "expected ':'" in part):
-                place = Place(start.line + 1, start.column + 1)
-            return Trouble(place, (), message, remedy)
-    return Trouble(place, (), *_UNREADABLE)
-
-
-_UNREADABLE = ("this is not YAML", "Check the indentation, the colons and the quotes on this line.")
-
-
-def _strange_start(text: str, line: int, column: int) -> tuple[str, str]:
-    lines = re.split(r"\r\n|\r|\n", text)
-    rest = lines[line][column : column + 1] if line < len(lines) else ""
-    if rest in ("", "\t"):
-        return "a tab stands where only spaces may", "Indent with spaces."
-    return f"a value begins with '{rest}', which YAML keeps for itself", "Put the value in quotes."

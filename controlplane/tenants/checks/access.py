@@ -108,10 +108,10 @@ def _credentials(spec: ReadSpec, path: Path, user: User, today: date) -> Iterato
         held = roles_of(spec.tenant, user, credential.project)
         for k, role in enumerate(credential.roles):
             if role not in held and credential.project in projects:
-                has = listed(sorted(held)) if held else "no role"
+                has = f"only {listed(sorted(held))}" if held else "no role"
                 yield spec.finding(
                     (*here, "roles", k),
-                    f"{what} has the role {role}, but user {user.name} has {has} on {credential.project}",
+                    f"{what} has the role {role}, but {user.name} has {has} on project {credential.project}",
                     f"Assign {role} on the project to the user or to a group of theirs, or take it out here.",
                 )
         if credential.expires is None:

@@ -16,6 +16,7 @@ from controlplane.tenants.words import Path, quoted
 MOST_NAME_SERVERS = 5
 """Neutron's `max_dns_nameservers`."""
 PREFIXES = {4: (8, 30), 6: (48, 126)}
+USUAL = {4: 24, 6: 64}
 SMALLEST_MTU_IPV6 = 1280
 
 AnyNetwork = IPv4Network | IPv6Network
@@ -81,11 +82,13 @@ def parse_address(text: str) -> AnyAddress | None:
         return None
 
 
-def why_no_network(text: str) -> tuple[str, str]:
-    """What is wrong with a CIDR that `parse_network` refuses, and the remedy."""
+def why_no_network(text: str, host: bool = True) -> tuple[str, str]:
+    """What is wrong with a CIDR that `parse_network` refuses, and the remedy; `host`: one address will do."""
     if (address := parse_address(text)) is not None:
-        length = address.max_prefixlen
-        return "has no prefix length", f"Add it: {address}/{length} is this one address."
+        if host:
+            return "has no prefix length", f"Add it: {address}/{address.max_prefixlen} is this one address."
+        usual = ip_network(f"{address}/{USUAL[address.version]}", strict=False)
+        return "has no prefix length", f"Add it, such as {usual}."
     try:
         nearest = ip_network(text, strict=False)
     except ValueError:
@@ -177,24 +180,25 @@ def _cidr(spec: ReadSpec, path: Path, text: str, cidr: AnyNetwork | None) -> Ite
     what = f"cidr {quoted(text)} of {spec.label(path)}"
     here = (*path, "cidr")
     if cidr is None:
-        why, remedy = why_no_network(text)
+        why, remedy = why_no_network(text, host=False)
         yield spec.finding(here, f"{what} {why}", remedy)
         return
     if not _usual(cidr):
         low, high = PREFIXES[cidr.version]
-        typical = 24 if cidr.version == 4 else 64
         yield spec.finding(
             here,
             f"{what} has the prefix length {cidr.prefixlen}, must be between {low} and {high}",
-            f"Write a length in that range; /{typical} is usual.",
+            f"Write a length in that range; /{USUAL[cidr.version]} is usual.",
         )
         return
     for special, meaning in _SPECIAL:
         if special.version == cidr.version and special.overlaps(cidr):
+            meets = "is in" if cidr.prefixlen >= special.prefixlen else "includes"
+            better = "10.0.0.0/24" if cidr.version == 4 else "fd00:0:0:1::/64"
             yield spec.finding(
                 here,
-                f"{what} is in {special}, which {meaning}",
-                "Choose a private range, such as 10.0.0.0/24.",
+                f"{what} {meets} {special}, which {meaning}",
+                f"Choose a private range, such as {better}.",
             )
             return
 
@@ -300,7 +304,7 @@ def _name_servers(spec: ReadSpec, path: Path, subnet: Subnet, cidr: AnyNetwork |
         elif address.is_multicast or address.is_unspecified or address.is_loopback:
             yield spec.finding(
                 here,
-                f"dns of {what} has {quoted(text)}, which no server can have",
+                f"dns of {what} has {quoted(text)}, which other servers cannot reach",
                 "Write the address at which the servers of the tenant reach it.",
             )
         elif cidr is not None and address.version != cidr.version:

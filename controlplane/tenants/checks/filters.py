@@ -84,7 +84,9 @@ def _ports(spec: ReadSpec, path: Path, rule: Rule) -> Iterator[Finding]:
         yield spec.finding(here, f"{what} has 'ports', but {rule.protocol} has no ports", "Remove 'ports'.")
     elif not 1 <= low <= 65535 or not 1 <= high <= 65535:
         yield spec.finding(
-            here, f"{what} has the ports {rule.ports}, must be between 1 and 65535", "Correct the numbers."
+            here,
+            f"{what} has the ports {rule.ports}, must be between 1 and 65535",
+            "Write numbers in that range.",
         )
     elif low > high:
         yield spec.finding(

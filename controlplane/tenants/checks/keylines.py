@@ -45,8 +45,10 @@ def keypair_problem(line: str) -> tuple[str, str] | None:
         blob = base64.b64decode(rest.partition(" ")[0], validate=True)
         parts = _strings(blob)
     except (binascii.Error, ValueError):
+        parts = []
+    if not parts:
         return "is cut or altered", _COPY
-    if not parts or parts[0] != kind.encode():
+    if parts[0] != kind.encode():
         return f"says it is {kind} but holds another kind of key", _COPY
     if kind == "ssh-rsa":
         return _rsa_problem(parts)

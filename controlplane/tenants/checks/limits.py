@@ -8,7 +8,7 @@ from controlplane.tenants.errors import Finding
 from controlplane.tenants.quotas import AREAS, Limits, QuotaClasses, resolve
 from controlplane.tenants.reading import ReadSpec
 from controlplane.tenants.spec import Project
-from controlplane.tenants.words import Path, choose, quoted
+from controlplane.tenants.words import Path, choose, count, quoted
 
 OWN_GROUPS, OWN_RULES = 1, 4
 """Neutron's own security group `default` of every project, and its rules, count too."""
@@ -49,34 +49,34 @@ def _room(spec: ReadSpec, path: Path, project: Project, limits: Limits) -> Itera
     rules = sum(FIRST_RULES + len(group.rules) for group in project.security_groups)
     groups = len(project.security_groups)
     needs = (
-        ("network", "networks", len(project.networks), "networks", ""),
-        ("network", "subnets", sum(len(n.subnets) for n in project.networks), "subnets", ""),
-        ("network", "routers", len(project.routers), "routers", ""),
-        ("network", "ports", sum(len(r.interfaces) for r in project.routers), "router interfaces", ""),
+        ("network", "networks", len(project.networks), "network", ""),
+        ("network", "subnets", sum(len(n.subnets) for n in project.networks), "subnet", ""),
+        ("network", "routers", len(project.routers), "router", ""),
+        ("network", "ports", sum(len(r.interfaces) for r in project.routers), "router interface", ""),
         (
             "network",
             "security_groups",
             groups and groups + OWN_GROUPS,
-            "security groups",
+            "security group",
             ", OpenStack's own included",
         ),
         (
             "network",
             "security_group_rules",
             rules and rules + OWN_RULES,
-            "rules",
+            "rule",
             ", OpenStack's own included",
         ),
-        ("network", "rbac_policies", sum(len(n.share_with) for n in project.networks), "network shares", ""),
-        ("compute", "server_groups", len(project.server_groups), "server groups", ""),
+        ("network", "rbac_policies", sum(len(n.share_with) for n in project.networks), "network share", ""),
+        ("compute", "server_groups", len(project.server_groups), "server group", ""),
     )
-    for area, key, needed, nouns, note in needs:
+    for area, key, needed, noun, note in needs:
         limit = limits[area][key]
         if 0 <= limit < needed:
             overridden = getattr(getattr(project.quota, area), key) is not None
             yield spec.finding(
                 (*path, area, key) if overridden else (*path, "class"),
                 f"quota.{area}.{key} of project {project.name} is {limit}, "
-                f"but the spec makes {needed} {nouns}{note}",
+                f"but the spec makes {count(needed, noun)}{note}",
                 f"Write '{key}: {needed}' or more in quota.{area}, or make fewer.",
             )

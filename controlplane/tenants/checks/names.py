@@ -111,7 +111,7 @@ def _known(spec: ReadSpec) -> Iterator[Finding]:
                         "Remove it: a project may always use its own networks.",
                     )
                 else:
-                    yield from unknown(spec, path, other, projects, "project")
+                    yield from unknown(spec, path, other, projects - {project.name}, "project")
     for i, user in enumerate(tenant.users):
         for j, name in enumerate(user.groups):
             yield from unknown(spec, ("users", i, "groups", j), name, groups, "group")
@@ -163,7 +163,7 @@ def _facilities(spec: ReadSpec) -> Iterator[Finding]:
             if made and not _MADE_NAME.fullmatch(thing.name):
                 yield spec.finding(
                     (field, i, "name"),
-                    f"{spec.label((field, i))} has characters that the plane's own names may not have",
+                    f"{spec.label((field, i))} has characters in its name that the plane cannot give",
                     "Use letters, digits, dots, hyphens and underscores, without spaces.",
                 )
             elif "/" in thing.name:
@@ -182,7 +182,7 @@ def _extra_specs(spec: ReadSpec, path: Path, extra_specs: Iterable[str]) -> Iter
         if not _EXTRA_SPEC.fullmatch(key):
             yield spec.finding(
                 (*path, key),
-                f"the key {quoted(key)} of {spec.label(path)} has characters that OpenStack refuses",
+                f"the key {quoted(key)} in {spec.label(path)} has characters that OpenStack refuses",
                 "Use letters, digits, dots, colons, hyphens and underscores.",
             )
 
@@ -190,7 +190,7 @@ def _extra_specs(spec: ReadSpec, path: Path, extra_specs: Iterable[str]) -> Iter
 def _sizes(spec: ReadSpec) -> Iterator[Finding]:
     """What the plane makes has a size; what exists already cannot be given one."""
     for i, flavor in enumerate(spec.tenant.flavors):
-        for key in ("vcpus", "ram_mib", "disk_gib"):
+        for key, example in (("vcpus", 2), ("ram_mib", 4096), ("disk_gib", 20)):
             given = getattr(flavor, key) is not None
             if flavor.existing and given:
                 yield _fixed(spec, ("flavors", i), key)
@@ -198,7 +198,7 @@ def _sizes(spec: ReadSpec) -> Iterator[Finding]:
                 yield spec.finding(
                     ("flavors", i),
                     f"{spec.label(('flavors', i))} has no '{key}'",
-                    f"Add a line such as '{key}: 4', or 'existing: true' if the site has this flavor.",
+                    f"Add a line such as '{key}: {example}', or 'existing: true' if the site has it.",
                 )
         if flavor.existing and flavor.extra_specs:
             yield _fixed(spec, ("flavors", i), "extra_specs")

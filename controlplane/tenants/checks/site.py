@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from controlplane.tenants.checks.addresses import PREFIXES, given_subnets
+from controlplane.tenants.checks.names import RESERVED_TENANTS
 from controlplane.tenants.errors import Finding
 from controlplane.tenants.facts import Facility, SiteFacts, SubnetPool
 from controlplane.tenants.quotas import QuotaClasses, resolve
@@ -40,6 +41,8 @@ def _absent(spec: ReadSpec, path: Path, what: str, noun: str, name: str, known: 
 def _tenant_name(spec: ReadSpec, facts: SiteFacts) -> Iterator[Finding]:
     name = spec.tenant.tenant
     there = facts.domains.get(name)
+    if name in RESERVED_TENANTS:
+        return  # said already
     if there is not None and there.mark != (name, "domain"):
         yield spec.finding(
             ("tenant",),
@@ -204,6 +207,8 @@ def _private(
     tenant = spec.tenant.tenant
     address = noun.replace(" ", "-")
     for i, thing in enumerate(things):
+        if "/" in thing.name:
+            continue  # said already
         facility = there.get(thing.name)
         path: Path = (field, i, "name")
         owner = facility.mark[0] if facility is not None and facility.mark is not None else None
@@ -245,12 +250,14 @@ def _private(
 
 def _images(spec: ReadSpec, facts: SiteFacts) -> Iterator[Finding]:
     for i, image in enumerate(spec.tenant.images):
+        if "/" in image.name:
+            continue  # said already
         there = facts.images.get(image.name)
         if there is None:
             shared = [name for name, one in facts.images.items() if not one.public]
             yield spec.finding(
                 ("images", i, "name"),
-                f"there is no single image {quoted(image.name)} at this site that can be shared",
+                f"the site has no image {quoted(image.name)} to share, or more than one of that name",
                 choose(
                     image.name,
                     shared,
