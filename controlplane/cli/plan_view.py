@@ -152,7 +152,8 @@ def about(kind: str, fields: Mapping[str, Any]) -> str:
         numbers = {name: value for name, value in fields.items() if name != "project"}
         return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in list(numbers.items())[:3])
     if kind == "subnet":
-        where = get("cidr") or f"/{get('prefix_length')} from {get('pool')}"
+        size = f"/{get('prefix_length')} " if get("prefix_length") else ""
+        where = get("cidr") or f"{size}from {get('pool')}"
         return f"{where}{'' if get('gateway') == 'auto' else ', gateway ' + str(get('gateway'))}"
     if kind == "router":
         return f"to {get('external')}" if get("external") else "internal only"

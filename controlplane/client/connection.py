@@ -15,7 +15,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -33,7 +33,7 @@ EVENT_SECONDS = 60.0
 """How long a stream of events may be silent; the plane sends a comment more often than that."""
 SAFE = frozenset({"GET", "HEAD"})
 
-Query = Mapping[str, str | int | None]
+Query = Mapping[str, str | int | Sequence[str] | None]
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def still_open(connection: HTTPConnection) -> bool:
 def target(path: str, query: Query | None) -> str:
     """The request-target: a percent-encoded path, and the query of what is not None."""
     given = {name: value for name, value in (query or {}).items() if value is not None}
-    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+    return f"{path}?{urlencode(given, doseq=True, quote_via=quote)}" if given else path
 
 
 def segment(name: str) -> str:

@@ -30,7 +30,6 @@ class JobQueue:
     """Where jobs are put, by any process that has the database."""
 
     def __init__(self, database: Engine) -> None:
-        database = database.execution_options(immediate=True)
         self._client = DBOSClient(system_database_engine=database, application_name=NAME, lazy=True)
 
     def put(self, session: Session, job_id: str) -> None:
@@ -60,8 +59,8 @@ class Worker:
         at_once: int = 16,
         poll_seconds: float = 0.2,
     ) -> None:
-        self._database = database.execution_options(immediate=True)
-        """DBOS reads before it writes in one transaction, which SQLite fails unless the lock is taken first."""
+        self._url = database.url.render_as_string(hide_password=False)
+        """DBOS opens the database itself: on SQLite it needs transactions of its own kind."""
         self._executor, self._handler = executor, handler
         self._at_once, self._poll = at_once, poll_seconds
 
@@ -69,8 +68,7 @@ class Worker:
         """Take over what this executor left behind, then take jobs from the queue."""
         config: DBOSConfig = {
             "name": NAME,
-            "system_database_url": self._database.url.render_as_string(hide_password=False),
-            "system_database_engine": self._database,
+            "system_database_url": self._url,
             "executor_id": self._executor,
             "application_version": VERSION,
             "log_level": "WARNING",

@@ -373,12 +373,21 @@ class Tenancy:
             raise UnknownJob(job=job_id)
         return job_json(row)
 
-    def events(self, job_id: str, after: int) -> list[dict[str, Any]]:
-        """What a job told since the event `after` (0: from its beginning)."""
-        query = select(JobEventRow).where(JobEventRow.job_id == job_id, col(JobEventRow.seq) > after)
+    def ended(self, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the jobs that have ended."""
+        query = select(JobRow).where(col(JobRow.id).in_(job_ids), col(JobRow.state).in_(("done", "failed")))
+        with reading(self.database) as session:
+            return [job_json(row) for row in session.exec(query).all()]
+
+    def events(self, job_ids: Sequence[str], after: int) -> list[dict[str, Any]]:
+        """What jobs told since the event `after` (0: from their beginning), at most 500 events."""
+        query = select(JobEventRow).where(col(JobEventRow.job_id).in_(job_ids), col(JobEventRow.seq) > after)
         with reading(self.database) as session:
             rows = session.exec(query.order_by(col(JobEventRow.seq)).limit(500)).all()
-            return [{"seq": r.seq, "at": _when(r.at), "kind": r.kind, "data": r.data} for r in rows]
+            return [
+                {"seq": r.seq, "job": r.job_id, "at": _when(r.at), "kind": r.kind, "data": r.data}
+                for r in rows
+            ]
 
     # --- questions ------------------------------------------------------------------------------------
 

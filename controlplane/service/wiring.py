@@ -22,7 +22,7 @@ from controlplane.service.site import Site
 from controlplane.service.tenancy import Tenancy
 from controlplane.service.work import Work
 from controlplane.store.database import connect
-from controlplane.tenants.quotas import DEFAULT, QuotaClasses, load
+from controlplane.tenants.quotas import QuotaClasses, load
 
 WORKER_SLOTS = 64
 
@@ -35,7 +35,7 @@ class Parts:
         key = site.key()
         self._stopping = threading.Event()
         database = connect(site.database)
-        self._cloud = OpenStack(site.cloud, site.clouds_path)
+        self._cloud = OpenStack(site.cloud, str(site.clouds_path))
         self._queue = JobQueue(database)
         self._ledger = Ledger(database)
         self._pool = ThreadPoolExecutor(24, thread_name_prefix="effects")
@@ -82,7 +82,7 @@ def build(site: Site) -> Parts:
 
 def _classes(site: Site) -> QuotaClasses:
     if site.quota_classes is None:
-        return DEFAULT
+        return QuotaClasses()
     path = site.folder / site.quota_classes
     return load(path.read_bytes(), str(path))
 
@@ -90,8 +90,8 @@ def _classes(site: Site) -> QuotaClasses:
 def _slot(site: Site) -> tuple[IO[bytes], str]:
     """An executor id that no live process of this site on this machine holds.
 
-    The kernel drops the lock when the process dies, so the next one that starts gets the same id, and with it what
-    the dead one left unfinished; two live workers never share one.
+    The kernel drops the lock when the process dies, so the next one that starts gets the same id, and with
+    it what the dead one left unfinished; two live workers never share one.
     """
     folder = site.folder / "workers"
     folder.mkdir(mode=0o700, exist_ok=True)

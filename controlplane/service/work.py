@@ -107,7 +107,6 @@ class Work:
             raise Problem(text=f"job {job.id} has no plan")
         agreed, desired = Plan.from_json(kept.body), desired_of(row)
         allowed = {change.address for change in agreed.changes}
-        journal.tell("started", total=len(agreed.changes), plan=agreed.digest)
         outcome, done = Result(), 0
         before: list[Change] = []
         for turn in range(ROUNDS):
@@ -128,6 +127,7 @@ class Work:
             self._forget(job.tenant, left)
             needed = {a: tuple(n for n in desired.resources[a].needs) for a in desired.resources}
             todo = operations(left, desired, view.resources, needed)
+            journal.tell("started" if turn == 0 else "again", total=len(todo), plan=agreed.digest)
             outcome = run(todo, self.cloud, known, desired, journal, self.pool, self.stopping)
             if self.stopping():
                 self._hold()

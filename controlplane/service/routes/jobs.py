@@ -30,6 +30,13 @@ def router(tenancy: Tenancy) -> Router:
         """The newest jobs first."""
         return tenancy.jobs(tenant, limit)
 
+    @routes.get("/events", dependencies=[needs(Action.READ)], response_class=StreamingResponse)
+    async def follow_many(
+        job: Annotated[list[str], Query(min_length=1, max_length=500)], after: Annotated[int, Query(ge=0)] = 0
+    ) -> StreamingResponse:
+        """Server-sent events of several jobs as one stream; it ends when all of them have."""
+        return await _answer(tenancy, job, after)
+
     @routes.get("/{job}", dependencies=[needs(Action.READ)])
     def show_job(job: str) -> dict[str, Any]:
         """One job and how it ended."""
@@ -38,29 +45,36 @@ def router(tenancy: Tenancy) -> Router:
     @routes.get("/{job}/events", dependencies=[needs(Action.READ)], response_class=StreamingResponse)
     async def follow(job: str, after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
         """Server-sent events from the event `after` on; the stream ends when the job has."""
-        await run_in_threadpool(tenancy.job, job)
-        headers = {"Cache-Control": "no-store"}
-        return StreamingResponse(
-            _stream(tenancy, job, after), media_type="text/event-stream", headers=headers
-        )
+        return await _answer(tenancy, [job], after)
 
     return routes
 
 
-async def _stream(tenancy: Tenancy, job: str, after: int) -> AsyncIterator[str]:
-    quiet = 0.0
-    while True:
-        ended = (await run_in_threadpool(tenancy.job, job))["state"] in ("done", "failed")
-        events = await run_in_threadpool(tenancy.events, job, after)
+async def _answer(tenancy: Tenancy, jobs: list[str], after: int) -> StreamingResponse:
+    for job in jobs:
+        await run_in_threadpool(tenancy.job, job)  # an unknown one is refused before the stream begins
+    headers = {"Cache-Control": "no-store"}
+    return StreamingResponse(_stream(tenancy, jobs, after), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(tenancy: Tenancy, jobs: list[str], after: int) -> AsyncIterator[str]:
+    """Events as they come; `end` with the job itself when one has ended and all it told was sent."""
+    open_, quiet = list(jobs), 0.0
+    while open_:
+        ended = await run_in_threadpool(tenancy.ended, open_)
+        events = await run_in_threadpool(tenancy.events, jobs, after)
         for event in events:
             after = event["seq"]
             yield f"id: {after}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
-        if ended and not events:
-            yield f"event: end\ndata: {json.dumps(await run_in_threadpool(tenancy.job, job))}\n\n"
-            return
-        quiet = 0.0 if events else quiet + POLL_SECONDS
+        if events:
+            quiet = 0.0
+            continue
+        for job in ended:
+            yield f"event: end\ndata: {json.dumps(job)}\n\n"
+            open_.remove(job["id"])
+        quiet += POLL_SECONDS
         if quiet >= KEEP_ALIVE_SECONDS:
             yield ": still here\n\n"
             quiet = 0.0
-        if not events:
+        if open_:
             await asyncio.sleep(POLL_SECONDS)
