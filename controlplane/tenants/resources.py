@@ -82,11 +82,11 @@ TRAITS: Mapping[Kind, Trait] = {
         frozenset({"name", "description", "enabled"}), "mark", "retire and erase", "the whole tenant"
     ),
     Kind.PROJECT: Trait(
-        frozenset({"description", "enabled", "tags"}), "mark", "delete", "everything in the project"
+        frozenset({"name", "description", "enabled", "tags"}), "mark", "delete", "everything in the project"
     ),
-    Kind.GROUP: Trait(frozenset({"description"}), "mark", "delete", "its members' access"),
+    Kind.GROUP: Trait(frozenset({"name", "description"}), "mark", "delete", "its members' access"),
     Kind.USER: Trait(
-        frozenset({"description", "email", "enabled"}), "mark", "delete", "the user's credentials"
+        frozenset({"name", "description", "email", "enabled"}), "mark", "delete", "the user's credentials"
     ),
     Kind.MEMBERSHIP: Trait(_NOTHING, "key", "remove"),
     Kind.ASSIGNMENT: Trait(_NOTHING, "key", "unassign"),
