@@ -23,6 +23,7 @@ is its name. Identifiers of OpenStack appear only as `Observed.id`, so that a pl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -192,27 +193,27 @@ def mark(tenant: str, address: str, text: str | None = None) -> str:
     return f"{text} {owned}" if text else owned
 
 
+_MARK = re.compile(
+    r"(?:(?P<text>.*) )?\[controlplane (?P<tenant>[^][\s]+) (?P<address>[^][\s]+)\]", re.DOTALL
+)
+
+
 def read_mark(description: str | None) -> tuple[str, str] | None:
     """Tenant and address of a marked description; None when it is not ours.
 
     >>> read_mark("Front ends [controlplane ministry network/prod/app]")
     ('ministry', 'network/prod/app')
-    >>> read_mark("[controlplane ministry]") is None
+    >>> read_mark("[controlplane ministry network/prod/app] see also [1]") is None
     True
     """
-    if not description or not description.endswith("]"):
-        return None
-    start = description.rfind("[controlplane ")
-    tenant, _, address = description[start + 14 : -1].partition(" ") if start >= 0 else ("", "", "")
-    return (tenant, address) if tenant and address else None
+    found = _MARK.fullmatch(description or "")
+    return (found["tenant"], found["address"]) if found else None
 
 
 def without_mark(description: str | None) -> str | None:
     """The text that a person gave, without our mark; None when there is none."""
-    if read_mark(description) is None:
-        return description or None
-    text = str(description)
-    return text[: text.rfind("[controlplane ")].rstrip() or None
+    found = _MARK.fullmatch(description or "")
+    return (found["text"] if found else description) or None
 
 
 SUFFIX = ".plane"
