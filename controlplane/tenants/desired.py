@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from controlplane.tenants import spec
 from controlplane.tenants.resources import Fields, Json, Resource
 from controlplane.tenants.rules import rule_fields, rule_key
+from controlplane.tenants.subnets import automatic_gateway, gateway_word, plain_routes, ranges_word
 
 Limits = Mapping[str, Mapping[str, int]]
 """Resolved quota of a project: `compute`, `volume` and `network`, each with all its numbers."""
@@ -179,18 +180,19 @@ def _subnet(subnet: spec.Subnet, network: str) -> Fields:
         "gateway": subnet.gateway or "auto",
         "dhcp": subnet.dhcp,
         "dns": [str(ipaddress.ip_address(a)) for a in subnet.dns],
-        "ranges": [
-            [str(ipaddress.ip_address(r.start)), str(ipaddress.ip_address(r.end))] for r in subnet.ranges
-        ]
-        or "auto",
+        "ranges": "auto",
         "ip_version": 4,
     }
     if subnet.cidr is not None:
         cidr = ipaddress.ip_network(subnet.cidr)
-        fields |= {"cidr": str(cidr), "ip_version": cidr.version}
-        if subnet.gateway not in (None, "none"):
-            gateway = ipaddress.ip_address(subnet.gateway or "")
-            fields["gateway"] = "auto" if gateway == cidr[1] else str(gateway)
+        gateway = None if subnet.gateway == "none" else subnet.gateway or automatic_gateway(cidr)
+        fields |= {
+            "cidr": str(cidr),
+            "ip_version": cidr.version,
+            "gateway": gateway_word(cidr, gateway),
+        }
+        if subnet.ranges:
+            fields["ranges"] = ranges_word(cidr, gateway, [(r.start, r.end) for r in subnet.ranges])
     else:
         fields["pool"] = subnet.pool
         if subnet.prefix_length is not None:  # else the pool's default, whatever it is
@@ -205,7 +207,7 @@ def _router(project: str, router: spec.Router, first: tuple[str, ...], source: S
         "project": f"project/{project}",
         "description": router.description,
         "external": router.external,
-        "routes": sorted([str(ipaddress.ip_network(r.destination)), r.next_hop] for r in router.routes),
+        "routes": plain_routes((r.destination, r.next_hop) for r in router.routes),
         "enabled": True,
     }
     if router.external:

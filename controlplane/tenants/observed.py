@@ -26,6 +26,7 @@ from controlplane.tenants.resources import (
     without_mark,
 )
 from controlplane.tenants.rules import rule_fields, rule_key
+from controlplane.tenants.subnets import gateway_word, plain_routes, ranges_word
 
 PLANE = "plane/self"
 """The address of the plane's own user, where an interrupted job left it a role on a project."""
@@ -259,7 +260,7 @@ class _Sight:
                 "project": self.name(raw["project_id"]),
                 "external": external.get(gateway.get("network_id"), gateway.get("network_id")),
                 "snat": gateway.get("enable_snat"),
-                "routes": sorted([r["destination"], r["nexthop"]] for r in raw.get("routes") or ()),
+                "routes": plain_routes((r["destination"], r["nexthop"]) for r in raw.get("routes") or ()),
                 "enabled": raw["admin_state_up"],
             }
             self.add(address, raw["id"], about)
@@ -392,31 +393,17 @@ def _about(raw: Raw) -> dict[str, Json]:
 def _subnet(raw: Raw, pools: Mapping[str, str]) -> dict[str, Json]:
     cidr = ipaddress.ip_network(raw["cidr"])
     gateway = raw.get("gateway_ip")
-    first = str(cidr[1]) if cidr.num_addresses > 1 else str(cidr[0])
-    ranges = [[pool["start"], pool["end"]] for pool in raw.get("allocation_pools", ())]
+    ranges = [(pool["start"], pool["end"]) for pool in raw.get("allocation_pools", ())]
     return {
         "cidr": str(cidr),
         "pool": pools.get(raw.get("subnetpool_id") or ""),
         "prefix_length": cidr.prefixlen,
-        "gateway": "none" if gateway is None else "auto" if gateway == first else gateway,
+        "gateway": gateway_word(cidr, gateway),
         "dhcp": raw["enable_dhcp"],
-        "dns": list(raw.get("dns_nameservers", ())),
-        "ranges": "auto" if ranges == _whole(cidr, gateway) else ranges,
+        "dns": [str(ipaddress.ip_address(a)) for a in raw.get("dns_nameservers", ())],
+        "ranges": ranges_word(cidr, gateway, ranges),
         "ip_version": raw["ip_version"],
     }
-
-
-def _whole(cidr: ipaddress.IPv4Network | ipaddress.IPv6Network, gateway: str | None) -> list[list[str]]:
-    """The ranges that Neutron makes when none are given: all hosts but the gateway."""
-    first = int(cidr[0]) + (1 if cidr.num_addresses > 2 or cidr.version == 6 else 0)
-    last = int(cidr[-1]) - (1 if cidr.version == 4 and cidr.num_addresses > 2 else 0)
-    address = type(cidr[0])
-    gate = int(ipaddress.ip_address(gateway)) if gateway else None
-    if gate is None or not first <= gate <= last:
-        spans = [(first, last)]
-    else:
-        spans = [(first, gate - 1), (gate + 1, last)]
-    return [[str(address(a)), str(address(b))] for a, b in spans if a <= b]
 
 
 def _last(address: str) -> str:
