@@ -224,19 +224,25 @@ def _router(project: str, router: spec.Router, first: tuple[str, ...], source: S
 
 
 def _filters(tenant: spec.Tenant) -> Iterator[Resource]:
+    """The groups of a project, then their rules: a rule may name any group of its project."""
     for i, project in enumerate(tenant.projects):
         first = (f"project/{project.name}", f"network-quota/{project.name}")
         for j, group in enumerate(project.security_groups):
-            source: Source = ("projects", i, "security_groups", j)
             address = f"security-group/{project.name}/{group.name}"
             fields = {"name": group.name, "project": first[0], "description": group.description}
-            yield Resource(address, fields, first, source)
-            rules = [(_rule(rule, address), (*source, "rules", k)) for k, rule in enumerate(group.rules)]
-            if group.egress == "allow":
-                rules += [(_let_out(address, ether), (*source, "egress")) for ether in ("IPv4", "IPv6")]
-            for rule, where in rules:
-                needs = (address, rule["group"]) if rule["group"] not in (None, address) else (address,)
-                yield Resource(f"rule/{project.name}/{group.name}/{rule_key(rule)}", rule, needs, where)
+            yield Resource(address, fields, first, ("projects", i, "security_groups", j))
+        for j, group in enumerate(project.security_groups):
+            yield from _rules(project.name, group, ("projects", i, "security_groups", j))
+
+
+def _rules(project: str, group: spec.SecurityGroup, source: Source) -> Iterator[Resource]:
+    address = f"security-group/{project}/{group.name}"
+    rules = [(_rule(rule, address), (*source, "rules", k)) for k, rule in enumerate(group.rules)]
+    if group.egress == "allow":
+        rules += [(_let_out(address, ether), (*source, "egress")) for ether in ("IPv4", "IPv6")]
+    for rule, where in rules:
+        needs = (address, rule["group"]) if rule["group"] not in (None, address) else (address,)
+        yield Resource(f"rule/{project}/{group.name}/{rule_key(rule)}", rule, needs, where)
 
 
 def _rule(rule: spec.Rule, security_group: str) -> Fields:

@@ -375,13 +375,14 @@ class _Sight:
 def raw_rule(rule: Raw, security_group: str, name: Json) -> Fields:
     """The canonical fields of a Neutron rule; `name` turns a group's identifier into its address."""
     low, high = rule.get("port_range_min"), rule.get("port_range_max")
+    addresses = rule.get("remote_address_group_id")
     return rule_fields(
         security_group=security_group,
         direction=rule["direction"],
         ether=rule["ethertype"],
         protocol=rule.get("protocol"),
-        ports=None if low is None and high is None else (low or 0, high or 0),
-        cidr=rule.get("remote_ip_prefix"),
+        ports=None if low is None else (low, high),
+        cidr=f"address-group={addresses}" if addresses else rule.get("remote_ip_prefix"),
         group=name(rule.get("remote_group_id")),
     )
 
