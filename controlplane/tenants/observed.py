@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from controlplane.tenants.desired import SEALED, strongest
 from controlplane.tenants.listing import Listing, Raw
@@ -58,6 +58,24 @@ NETWORK = {
 }
 
 
+_PARTS: Mapping[Kind, int] = {
+    Kind.DOMAIN: 1,
+    Kind.PROJECT: 2,
+    Kind.GROUP: 2,
+    Kind.USER: 2,
+    Kind.APPLICATION_CREDENTIAL: 3,
+    Kind.NETWORK: 3,
+    Kind.SUBNET: 4,
+    Kind.ROUTER: 3,
+    Kind.SECURITY_GROUP: 3,
+    Kind.FLAVOR: 2,
+    Kind.VOLUME_TYPE: 2,
+}
+"""Parts of the addresses of the kinds that carry a mark."""
+_UNIQUE = _PARTS.keys() - {Kind.NETWORK, Kind.SUBNET, Kind.ROUTER, Kind.SECURITY_GROUP}
+"""Those of which OpenStack lets only one have a name: somebody else's is in the way."""
+
+
 @dataclass(frozen=True)
 class View:
     """What was seen of one tenant."""
@@ -72,10 +90,9 @@ def observe(tenant: str, listing: Listing, records: Mapping[str, Record]) -> Vie
     """Find the tenant in the listing."""
     sight = _Sight(tenant, listing, records)
     sight.identity()
-    if "domain" in sight.found:
-        sight.network()
-        sight.compute()
-        sight.volume_and_image()
+    sight.network()
+    sight.compute()
+    sight.volume_and_image()
     return View(tenant, dict(sorted(sight.found.items())), sight.taken)
 
 
@@ -95,15 +112,22 @@ class _Sight:
 
     # --- claiming -------------------------------------------------------------------------------------
 
-    def claim(self, kind: Kind, raws: Iterable[Raw], marked: str = "description") -> list[tuple[str, Raw]]:
-        """Those of `raws` that are ours, one an address; more with the same mark are its duplicates."""
+    def claim(
+        self, kind: Kind, raws: Iterable[Raw], home: Callable[[Raw], str] = lambda _: ""
+    ) -> list[tuple[str, Raw]]:
+        """Those of `raws` that are ours, one an address; more with the same mark are its duplicates.
+
+        `home` is the address of the project or user that one of them lives in.
+        """
         ours: dict[str, list[Raw]] = defaultdict(list)
         for raw in raws:
-            address = self.recorded.get((kind, raw["id"])) or self._marked(kind, raw.get(marked))
-            if address is None:
-                self.taken[f"{kind}/{raw.get('name')}"] = f"{kind} {raw.get('name')} ({raw['id']})"
-            else:
+            parent = home(raw).partition("/")[2]
+            address = self.recorded.get((kind, raw["id"])) or self._marked(kind, raw, parent)
+            if address is not None:
                 ours[address].append(raw)
+            elif kind in _UNIQUE:
+                name = "/".join(part for part in (kind, parent, raw["name"]) if part)
+                self.taken[name] = f"{kind} {raw['name']} ({raw['id']})"
         claimed = []
         for address, same in ours.items():
             known = self.records.get(address)
@@ -120,20 +144,30 @@ class _Sight:
             claimed.append((address, same[0]))
         return claimed
 
-    def _marked(self, kind: Kind, description: str | None) -> str | None:
-        owner = read_mark(description)
-        if owner is None or owner[0] != self.tenant or owner[1].split("/", 1)[0] != kind:
+    def _marked(self, kind: Kind, raw: Raw, parent: str) -> str | None:
+        """The address in a mark, if it is one that this tenant's `kind` could have here.
+
+        Tenants write descriptions too, so a mark that does not fit where it was found means nothing.
+        """
+        tenant, address = read_mark(raw.get("description")) or ("", "")
+        parts = address.split("/")
+        if tenant != self.tenant or parts[0] != kind or len(parts) != _PARTS[kind] or not all(parts):
             return None
-        return owner[1]
+        return address if not parent or parts[1] == parent else None
 
     def add(
         self, address: str, id_: str, fields: Fields, *, owned: bool = True, facts: Fields | None = None
     ) -> None:
-        """Something of ours, seen."""
+        """Something of ours, seen. Of two that are the same, the one on record is kept, else either."""
         owned = owned or address in self.records
-        self.found[address] = Observed(
-            address, id_, fields, owned, self._duplicates.get(address, ()), facts or {}
-        )
+        duplicates = self._duplicates.get(address, ())
+        new = Observed(address, id_, fields, owned, duplicates, facts or {})
+        old = self.found.get(address)
+        if old is not None and old.id != id_:
+            known = self.records.get(address)
+            new, spare = sorted((old, new), key=lambda o: (known is None or o.id != known.id, o.id))
+            new = replace(new, duplicates=tuple(sorted((*old.duplicates, spare.id))))
+        self.found[address] = new
 
     def name(self, id_: str | None) -> str | None:
         """The address of an identifier; something foreign keeps its identifier, marked as such."""
@@ -141,9 +175,13 @@ class _Sight:
 
     def mine(self, raws: Iterable[Raw]) -> list[Raw]:
         """Those that live in one of the tenant's projects that the plane made."""
-        return [
-            raw for raw in raws if self.address.get(raw.get("project_id") or "", "").startswith("project/")
-        ]
+        return [raw for raw in raws if self._project(raw).startswith("project/")]
+
+    def _project(self, raw: Raw) -> str:
+        return self.address.get(raw.get("project_id") or "", "")
+
+    def _owner(self, raw: Raw) -> str:
+        return self.address.get(raw.get("user_id") or "", "")
 
     # --- identity -------------------------------------------------------------------------------------
 
@@ -222,7 +260,7 @@ class _Sight:
                     self.add(f"keypair/{_last(user)}/{raw['name']}", raw["name"], about, owned=False)
         for user_id, credentials in self.listing.application_credentials.items():
             if user := self.address.get(user_id):
-                for address, raw in self.claim(Kind.APPLICATION_CREDENTIAL, credentials):
+                for address, raw in self.claim(Kind.APPLICATION_CREDENTIAL, credentials, self._owner):
                     about = {
                         **_about(raw),
                         "user": user,
@@ -238,7 +276,7 @@ class _Sight:
     def network(self) -> None:
         """Networks, subnets, routers, their interfaces and shares, security groups and rules, and quotas."""
         listing = self.listing
-        for address, raw in self.claim(Kind.NETWORK, self.mine(listing.networks)):
+        for address, raw in self.claim(Kind.NETWORK, self.mine(listing.networks), self._project):
             about = {
                 **_about(raw),
                 "project": self.name(raw["project_id"]),
@@ -248,12 +286,12 @@ class _Sight:
             }
             self.add(address, raw["id"], about)
         pools = {raw["id"]: raw["name"] for raw in listing.subnet_pools}
-        for address, raw in self.claim(Kind.SUBNET, self.mine(listing.subnets)):
+        for address, raw in self.claim(Kind.SUBNET, self.mine(listing.subnets), self._project):
             fields = {**_about(raw), **_subnet(raw, pools), "network": self.name(raw["network_id"])}
             fields.pop("description")
             self.add(address, raw["id"], fields, facts={"cidr": raw["cidr"]})
         external = {raw["id"]: raw["name"] for raw in listing.networks if raw.get("router:external")}
-        for address, raw in self.claim(Kind.ROUTER, self.mine(listing.routers)):
+        for address, raw in self.claim(Kind.ROUTER, self.mine(listing.routers), self._project):
             gateway = raw.get("external_gateway_info") or {}
             about = {
                 **_about(raw),
@@ -276,8 +314,8 @@ class _Sight:
             for fixed in port.get("fixed_ips", ()):
                 subnet = self.address.get(fixed["subnet_id"])
                 if router and subnet:  # a subnet that the tenant made and attached is the tenant's
-                    _, _, network, name = subnet.split("/")
-                    address = f"interface/{router.removeprefix('router/')}/{network}/{name}"
+                    home, place = router.split("/")[1], subnet.removeprefix("subnet/")
+                    address = f"interface/{router.removeprefix('router/')}/{place.removeprefix(f'{home}/')}"
                     about = {"router": router, "subnet": subnet}
                     self.add(address, port["id"], about, facts={"port": port["id"]})
 
@@ -291,7 +329,7 @@ class _Sight:
             self.add(address, raw["id"], {"network": network, "project": project})
 
     def _filters(self) -> None:
-        groups = self.claim(Kind.SECURITY_GROUP, self.mine(self.listing.security_groups))
+        groups = self.claim(Kind.SECURITY_GROUP, self.mine(self.listing.security_groups), self._project)
         for address, raw in groups:
             self.add(address, raw["id"], {**_about(raw), "project": self.name(raw["project_id"])})
         for address, raw in groups:
@@ -323,13 +361,7 @@ class _Sight:
             address = f"server-group/{_last(project)}/{name}"
             policy = raw.get("policy") or next(iter(raw.get("policies") or ()), None)
             about = {"name": name, "project": project, "policy": policy}
-            if (seen := self.found.get(address)) is None:
-                self.add(address, raw["id"], about)
-            else:  # a reply was lost: keep the one on record, else the first
-                known = self.records.get(address)
-                keep, drop = (raw["id"], seen.id) if known and known.id == raw["id"] else (seen.id, raw["id"])
-                self._duplicates[address] = (*seen.duplicates, drop)
-                self.add(address, keep, about)
+            self.add(address, raw["id"], about)
         for address, raw in self.claim(Kind.FLAVOR, listing.flavors):
             about = {
                 **_about(raw),
