@@ -3,8 +3,8 @@
 The form is one fixed profile of RFC 9421 (controlplane/access/signing.py shows it), and everything outside
 it is refused.
 
- 1. The request-target is a path, and each of Host, Content-Digest, Signature-Input and Signature is there
-    exactly once: what is read here is what every other reader would read.
+ 1. The request-target is a path, the body's end is said in one way, and each of Host, Content-Digest,
+    Signature-Input and Signature is there exactly once: what is read here is what any other reader reads.
  2. One signature, labelled `controlplane`, over exactly the covered components, with exactly our parameters.
  3. The nonce is at least 16 bytes of URL-safe base64.
  4. Host is a name of this plane: a request to one plane is worth nothing at another.
@@ -161,6 +161,10 @@ def single_headers(request: RawRequest) -> dict[str, str]:
     """Check 1: the headers that matter, each there once and plain."""
     if not PATH.fullmatch(request.path) or not QUERY.fullmatch(request.query):
         raise SignatureMalformed(why="the request-target is not a plain percent-encoded path and query")
+    if {b"content-length", b"transfer-encoding"} <= {name.lower() for name, _ in request.headers}:
+        raise SignatureMalformed(
+            why="it says twice where the body ends: Content-Length and Transfer-Encoding"
+        )
     lines: dict[str, list[bytes]] = {name: [] for name in SIGNATURE_HEADERS}
     for name, value in request.headers:
         # Some readers take `_` for `-`; then `Content_Digest` would be a second, unsigned digest.

@@ -61,7 +61,6 @@ def connect(url: str) -> Engine:
 
 def prepare_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
     """Settings of every SQLite connection."""
-    connection.isolation_level = None  # the driver begins no transactions by itself; begin_sqlite does
     for pragma in (
         "journal_mode = WAL",  # readers and one writer do not block each other
         "synchronous = FULL",  # what was committed survives power loss: nonces and journals depend on it
@@ -72,19 +71,20 @@ def prepare_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry)
 
 
 def begin_sqlite(connection: Connection) -> None:
-    """Begin; `writing` takes the write lock at once, where waiting for it is still possible.
+    """Begin as `reading` and `writing` ask; others (DBOS) begin by themselves or by the driver's rules.
 
     A transaction that reads first and then writes cannot wait: SQLite fails it at once with "database is
-    locked" if another wrote in between, because its snapshot is old.
+    locked" if another wrote in between, because its snapshot is old. So `writing` takes the write lock at
+    the beginning, where waiting for it is still possible.
     """
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if how := connection.get_execution_options().get("begin"):
+        connection.exec_driver_sql(f"BEGIN {how}")
 
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that sees one moment and writes nothing."""
-    with Session(engine) as session:
+    with Session(engine.execution_options(begin="DEFERRED")) as session:
         yield session
 
 
@@ -92,7 +92,7 @@ def reading(engine: Engine) -> Iterator[Session]:
 def writing(engine: Engine) -> Iterator[Session]:
     """A session that commits at its end, or leaves nothing behind if the block raises."""
     with (
-        Session(engine.execution_options(immediate=True), expire_on_commit=False) as session,
+        Session(engine.execution_options(begin="IMMEDIATE"), expire_on_commit=False) as session,
         session.begin(),
     ):
         yield session  # crash here: nothing was written
@@ -122,7 +122,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def upgrade(engine: Engine) -> None:
     """Bring the tables to this version, in one transaction. Raises DatabaseUnusable, DatabaseNotCurrent."""
     try:
-        with engine.execution_options(immediate=True).begin() as connection:
+        with engine.execution_options(begin="IMMEDIATE").begin() as connection:
             refuse_newer(connection)
             command.upgrade(alembic_config(connection), "head")
     except SQLAlchemyError as error:

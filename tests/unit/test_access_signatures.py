@@ -165,6 +165,10 @@ ALTERED: dict[str, tuple[Callable[[RawRequest], RawRequest], type[AccessRefused]
     "no Signature-Input": (lambda r: without(r, "signature-input"), refusals.SignatureMalformed),
     "no digest": (lambda r: without(r, "content-digest"), refusals.SignatureMalformed),
     "no Host": (lambda r: without(r, "host"), refusals.SignatureMalformed),
+    "two lengths of the body": (
+        lambda r: more(r, (b"content-length", b"5"), (b"transfer-encoding", b"chunked")),
+        refusals.SignatureMalformed,
+    ),
     "two Hosts": (lambda r: more(r, (b"host", b"controlplane")), refusals.SignatureMalformed),
     "two digests": (lambda r: more(r, (b"content-digest", b"sha-256=:AA==:")), refusals.SignatureMalformed),
     "two digests, one spelt with _": (
