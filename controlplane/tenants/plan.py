@@ -15,7 +15,7 @@ from typing import Any
 
 from controlplane.tenants.desired import Desired
 from controlplane.tenants.observed import View
-from controlplane.tenants.resources import TRAITS, Fields, Json, Kind, Observed, Record, Resource, kind_of
+from controlplane.tenants.resources import TRAITS, Json, Kind, Observed, Record, Resource, kind_of
 
 
 class Action(StrEnum):
@@ -192,16 +192,20 @@ def _differences(want: Resource, have: Observed, record: Record | None) -> tuple
     for field, value in want.fields.items():
         now = have.fields.get(field, _MISSING)
         if now is _MISSING or now != value:
-            before = record.fields.get(field, _MISSING) if record else _MISSING
-            cause = _cause(before, None if now is _MISSING else now, value)
-            found.append(Difference(field, None if now is _MISSING else now, value, cause))
+            now = None if now is _MISSING else now
+            found.append(Difference(field, now, value, _cause(field, record, now, value)))
     return tuple(found)
 
 
-def _cause(before: Json, now: Json, want: Json) -> str:
+def _cause(field: str, record: Record | None, now: Json, want: Json) -> str:
     """Three-way: what the plane last set tells a change of the spec from a change behind its back."""
-    if before is _MISSING:
+    if field == "credentials":
+        return "its secret is not in our store"
+    if record is None:
         return "differs from the spec"
+    if field not in record.fields:  # the spec did not say until now
+        return "the spec changed"
+    before = record.fields[field]
     if before == want:
         return "changed outside the plane"
     return "the spec changed" if before == now else "the spec changed, and it was changed outside the plane"
@@ -237,28 +241,37 @@ def _cascade(changes: dict[str, Change], desired: Desired, view: View) -> None:
     """What needs a resource that is replaced, or that is made again, is made again with it."""
     again = {a for a, c in changes.items() if c.action in (Action.REPLACE, Action.CREATE)}
     for address, want in desired.resources.items():  # in order of need, so one pass is enough
-        hard = [need for need in want.needs if need in again and kind_of(need) not in _SOFT]
-        if (
-            hard
-            and address in view.resources
-            and changes.get(address, _NO_CHANGE).action is not Action.REPLACE
-        ):
-            trait = TRAITS[want.kind]
-            differences = changes[address].differences if address in changes else ()
+        change = changes.get(address)
+        if address not in view.resources or (change and change.action is Action.REPLACE):
+            continue
+        hard = [f"{n} is made again" for n in want.needs if n in again and kind_of(n) not in _SOFT]
+        if want.kind is Kind.INTERFACE:
+            hard += [f"{n} gets another gateway" for n in want.needs if _moves_gateway(changes.get(n))]
+        if hard:
+            differences = change.differences if change else ()
+            loses = TRAITS[want.kind].loses
             changes[address] = Change(
-                Action.REPLACE,
-                address,
-                f"{hard[0]} is replaced",
-                differences,
-                trait.loses,
-                "replace it again",
+                Action.REPLACE, address, hard[0], differences, loses, "replace it again"
             )
             again.add(address)
 
 
-_SOFT = {Kind.COMPUTE_QUOTA, Kind.VOLUME_QUOTA, Kind.NETWORK_QUOTA, Kind.ASSIGNMENT, Kind.MEMBERSHIP}
+def _moves_gateway(change: Change | None) -> bool:
+    """Neutron lets a subnet have another gateway only while no router holds the old one."""
+    if change is None or kind_of(change.address) is not Kind.SUBNET or change.action is not Action.UPDATE:
+        return False
+    return any(difference.field == "gateway" for difference in change.differences)
+
+
+_SOFT = {
+    Kind.DOMAIN,
+    Kind.COMPUTE_QUOTA,
+    Kind.VOLUME_QUOTA,
+    Kind.NETWORK_QUOTA,
+    Kind.ASSIGNMENT,
+    Kind.MEMBERSHIP,
+}
 """Kinds that must come first but whose return changes nothing about what came after them."""
-_NO_CHANGE = Change(Action.FORGET, "", "")
 
 
 def _ordered(changes: Mapping[str, Change], desired: Desired) -> Iterable[Change]:
@@ -267,8 +280,3 @@ def _ordered(changes: Mapping[str, Change], desired: Desired) -> Iterable[Change
     rank = {kind: i for i, kind in enumerate(Kind)}
     gone = (c for a, c in changes.items() if a not in desired.resources)
     yield from sorted(gone, key=lambda c: (c.action is Action.FORGET, -rank[kind_of(c.address)], c.address))
-
-
-def fields_now(want: Resource | None) -> Fields:
-    """What the records keep of a resource after it was made or changed."""
-    return dict(want.fields) if want else {}
