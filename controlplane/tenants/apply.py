@@ -158,7 +158,7 @@ class _Run:
 
     def _settled(self, operation: Operation, outcome: Outcome | Exception) -> Outcome | Exception:
         """A new security group comes with rules of Neutron's own: keep those wanted, delete the others."""
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) or operation.effect.action != "create":
             return outcome
         home = operation.address.removeprefix("security-group/")
         try:
