@@ -34,6 +34,8 @@ class Known:
 
     def facility(self, kind: str, name: str) -> str:
         """The identifier of something the site has; `kind` is a field of SiteFacts. Raises KeyError."""
+        if name.startswith("id:"):
+            return name[3:]
         found: Mapping[str, object] = getattr(self._site, kind)
         value = found[name]
         return value if isinstance(value, str) else str(value.id)  # type: ignore[attr-defined]
