@@ -130,7 +130,7 @@ def describe(address: str) -> str:
         role, actor_kind, actor, *target = rest.split("/")
         return f"role {role} for {actor_kind} {actor} on {' '.join(target)}"
     if kind == "rule":
-        return f"rule {rest.split('/', 2)[2]}"
+        return _rule(rest.split("/", 2)[2])
     if kind == "membership":
         return f"member {rest.partition('/')[2]}"
     if kind.endswith("-quota"):
@@ -143,6 +143,15 @@ def describe(address: str) -> str:
     if kind in _IN_PROJECT and kind != "project":
         rest = rest.partition("/")[2]
     return f"{words} {rest}"
+
+
+def _rule(key: str) -> str:
+    """A rule's key in words: `rule in tcp 5432 from group web`."""
+    direction, ether, protocol, ports, remote = key.split(":", 4)
+    way, preposition = ("in", "from") if direction == "ingress" else ("out", "to")
+    what = protocol if ports == "any" else f"{protocol} {ports}"
+    family = f" ({ether})" if remote == "any" else ""
+    return f"rule {way} {what} {preposition} {remote.replace('group=', 'group ')}{family}"
 
 
 def about(kind: str, fields: Mapping[str, Any]) -> str:
