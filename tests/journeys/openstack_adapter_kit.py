@@ -159,19 +159,20 @@ def group(work: Desk, name: str = "web", description: str | None = None) -> str:
     return address
 
 
-def rule(group: str, **more: Any) -> tuple[str, Fields]:
-    """Address and fields of a rule that lets in a port."""
-    parts: dict[str, Any] = {
-        "direction": "ingress",
-        "ether": "IPv4",
-        "protocol": "tcp",
-        "ports": (443, 443),
-        "cidr": None,
-        "group": None,
-        **more,
-    }
-    fields = rule_fields(security_group=group, **parts)
-    return f"{group.replace('security-group', 'rule', 1)}/{rule_key(fields)}", fields
+def rule(
+    of: str, ports: tuple[int, int] | None = (443, 443), remote: str | None = None, direction: str = "ingress"
+) -> tuple[str, Fields]:
+    """Address and fields of a rule that lets in a port, or everything."""
+    fields = rule_fields(
+        security_group=of,
+        direction=direction,
+        ether="IPv4",
+        protocol="tcp" if ports else None,
+        ports=ports,
+        cidr=None,
+        group=remote,
+    )
+    return f"{of.replace('security-group', 'rule', 1)}/{rule_key(fields)}", fields
 
 
 def member(work: Desk, name: str = "ada") -> str:

@@ -136,6 +136,7 @@ class Network:
             path,
             {key: self._body(effect, ids)},
             find=lambda: self._find(effect, ids),
+            exists=(400, 409) if kind is Kind.SUBNET else (409,),  # 400: it overlaps with itself
             look_first=look_first,
         )
         raw = made.raw if made.adopted else made.raw[key]
