@@ -123,11 +123,19 @@ def serve(
                 listeners.append((stack.enter_context(tcp_socket(site.tcp, tls)), tls))
             if workers:
                 parts.start()
-                stack.callback(parts.stop)
+                stack.callback(stop_and_leave, parts)
             asyncio.run(listen(app, site, listeners))
             notify("STOPPING=1")
             say("stopping: no more requests; workers finish their step")
     say("stopped")
+
+
+def stop_and_leave(parts: wiring.Parts) -> None:
+    """Stop the workers. With unfinished jobs the process ends right here: the next start resumes them."""
+    if not parts.stop():
+        say("stopped; unfinished jobs go on at the next start")
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def listen(app: object, site: Site, listeners: Sequence[Listener]) -> None:
@@ -185,7 +193,7 @@ def run_worker(folder: Path) -> None:
     finally:
         notify("STOPPING=1")
         say("stopping: finishing the step at hand")
-        parts.stop()
+        stop_and_leave(parts)
 
 
 def init(

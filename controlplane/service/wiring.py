@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,8 @@ from controlplane.store.database import connect
 from controlplane.tenants.quotas import QuotaClasses, load
 
 WORKER_SLOTS = 64
+STOP_SECONDS = 20
+"""How long a stop waits for effects under way."""
 
 
 class Parts:
@@ -52,9 +55,9 @@ class Parts:
             },
             grace=site.grace,
         )
-        work = Work(self.tenancy, self._cloud, self._ledger, key, self._pool, self._stopping.is_set)
+        self._work = Work(self.tenancy, self._cloud, self._ledger, key, self._pool, self._stopping.is_set)
         self._slot, executor = _slot(site)
-        self._worker = Worker(database, executor, work.run)
+        self._worker = Worker(database, executor, self._work.run)
         self.routers: Sequence[APIRouter] = (
             tenants.router(self.tenancy, key, self._cloud.sign_in),
             jobs.router(self.tenancy),
@@ -64,15 +67,23 @@ class Parts:
         """Start the workers of this process; they first take up what this slot left behind."""
         self._worker.start()
 
-    def stop(self) -> None:
-        """Stop them; what they work on is taken up by the next that starts."""
+    def stop(self) -> bool:
+        """Let effects under way end, and begin no more; what is unfinished is taken up by the next start.
+
+        Gives whether nothing is unfinished: else only the end of the process frees the threads of jobs.
+        """
         self._stopping.set()
-        with suppress(Exception):  # ending anyway: what is not done is resumed
-            self._worker.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        while not self._work.quiet and time.monotonic() < deadline:
+            time.sleep(0.05)
+        idle = self._work.running == 0
+        with suppress(Exception):  # ending anyway
+            self._worker.stop(0)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._ledger.close()
         self._queue.close()
         self._slot.close()
+        return idle
 
 
 def build(site: Site) -> Parts:

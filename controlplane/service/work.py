@@ -10,8 +10,9 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -59,6 +60,8 @@ class Work:
     ) -> None:
         self.tenancy, self.cloud, self.ledger, self.key, self.pool = tenancy, cloud, ledger, plane_key, pool
         self.stopping = stopping
+        self._count = threading.Lock()
+        self.running = self.held = 0
         self.verbs: Mapping[str, Callable[[JobRow, JobJournal], dict[str, Any]]] = {
             "apply": self.apply,
             "suspend": self.suspend,
@@ -70,6 +73,26 @@ class Work:
 
     def run(self, job_id: str) -> None:
         """Do the job's work and write how it ended. Returns also when the work failed: that is an outcome."""
+        with self._at_work():
+            self._run(job_id)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._count:
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._count:
+                self.running -= 1
+
+    @property
+    def quiet(self) -> bool:
+        """No job has an effect under way: each has ended, or waits for the end of the process."""
+        with self._count:
+            return self.running == self.held
+
+    def _run(self, job_id: str) -> None:
         with writing(self.tenancy.database) as session:
             job = session.get(JobRow, job_id)
             if job is None or job.state in ("done", "failed"):
@@ -149,9 +172,11 @@ class Work:
             )
         return {"changes": len(agreed.changes), "operations": done, "drift": len(rest.changes)}
 
-    @staticmethod
-    def _hold() -> None:
+    def _hold(self) -> None:
         """The process ends: keep the job unfinished, as a crash would, so that the next worker resumes it."""
+        self.ledger.flush()
+        with self._count:
+            self.held += 1
         threading.Event().wait()
 
     def _look(self, tenant: str, desired: Desired | None) -> tuple[Listing, View, dict[str, Record]]:
