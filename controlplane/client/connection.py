@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -143,6 +143,8 @@ class Client:
             connection.sock.settimeout(EVENT_SECONDS)
         try:
             yield from decode_events(iter(response.readline, b""))
+            if response.length:  # http.client takes the end of the connection for the end of the lines
+                raise IncompleteRead(b"", response.length)
         except (OSError, HTTPException) as error:
             remedy = "The work goes on without you; follow it again."
             raise Unreachable(where=self.where, why=reason(error), remedy=remedy) from error
