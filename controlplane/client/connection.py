@@ -143,8 +143,8 @@ class Client:
             connection.sock.settimeout(EVENT_SECONDS)
         try:
             yield from decode_events(iter(response.readline, b""))
-            if response.length:  # http.client takes the end of the connection for the end of the lines
-                raise IncompleteRead(b"", response.length)
+            if not whole(response):
+                raise IncompleteRead(b"")
         except (OSError, HTTPException) as error:
             remedy = "The work goes on without you; follow it again."
             raise Unreachable(where=self.where, why=reason(error), remedy=remedy) from error
@@ -310,6 +310,16 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
+
+
+def whole(response: HTTPResponse) -> bool:
+    """Whether a body read by lines came whole: `readline` takes the end of the connection for its end.
+
+    A body with a length has none left; a chunked one stands behind its last chunk.
+    """
+    return not response.length and not (
+        response.chunked and getattr(response, "chunk_left", None) is not None
+    )
 
 
 def decode_events(lines: Iterator[bytes]) -> Iterator[Event]:

@@ -194,6 +194,11 @@ def test_events_are_given_as_they_come(serve: Serve, client: Client) -> None:
     assert list(client.events("/e")) == [Event("step", {"a": 1}, "7"), Event("end", {}, "7")]
 
 
+def test_a_stream_that_ends_is_no_fault(serve: Serve, client: Client) -> None:
+    serve(CHUNKED + b"0\r\n\r\n")
+    assert list(client.events("/e")) == [Event("a", 1)]
+
+
 def test_a_refused_stream_is_a_refusal(serve: Serve, client: Client) -> None:
     serve(answer('{"type": "unknown-job", "exit_code": 30}', "application/problem+json", "404 Not Found"))
     with pytest.raises(Refusal):
@@ -244,3 +249,4 @@ def test_the_authority_is_what_the_plane_reads(url: str, authority: str) -> None
 def test_names_and_queries_are_encoded() -> None:
     assert segment("a/b ä?") == "a%2Fb%20%C3%A4%3F"
     assert target("/v1/jobs", {"tenant": "a b", "limit": 5, "none": None}) == "/v1/jobs?tenant=a%20b&limit=5"
+    assert target("/v1/events", {"job": ["a", "b"]}) == "/v1/events?job=a&job=b"
