@@ -48,7 +48,7 @@ class LastSecurityOfficer(StateProblem):
 
     exit_code = 38
     message = "{operator} is the last security officer who is not suspended"
-    hint = "Enrol another first: controlplane operator enrol NAME --role security_officer --key FILE.pub"
+    hint = "Enrol another first: controlplane operator enrol NAME --role security_officer --public-key FILE"
 
 
 def enrol(
@@ -66,7 +66,9 @@ def enrol(
             remedy = "One key means one person. Use another key."
             raise OperatorExists(what=f"the key {key.fingerprint}", operator=taken.operator, remedy=remedy)
         if session.get(Operator, name):
-            remedy = "Choose another name, or add the key: controlplane operator add-key NAME --key FILE.pub"
+            remedy = (
+                "Choose another name, or add the key: controlplane operator add-key NAME --public-key FILE"
+            )
             raise OperatorExists(what=f"the name {name}", operator=name, remedy=remedy)
         session.add(Operator(name=name, roles=listed(chosen, " "), enrolled_at=now, enrolled_by=by))
         session.flush()

@@ -95,26 +95,35 @@ class Site(BaseModel):
 
     folder: Path
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    """What this site is called: letters, digits and `-`."""
     cloud: Annotated[str, Field(min_length=1)]
+    """The cloud's name in `clouds_file`."""
     clouds_file: Path
+    """An OpenStack clouds.yaml with the plane's own login."""
     database_url: str = ""
     """Empty: SQLite, plane.db in the folder. `postgresql+psycopg://...` for several machines."""
     socket: Path | None = None
-    """Empty: see `controlplane.places.default_socket`."""
+    """Empty: plane.sock in the folder; /run/controlplane/plane.sock for the site in /var/lib/controlplane."""
     socket_group: str | None = None
     """The Unix group that may connect; empty: the group that the daemon runs as."""
     tcp: str | None = None
     """HOST:PORT to listen on as well; empty: only the socket."""
     tls_certificate: Path | None = None
+    """PEM certificate chain for `tcp`; without it, TCP is not encrypted and the daemon warns."""
     tls_key: Path | None = None
+    """Its unencrypted PEM key."""
     names: tuple[str, ...] = ()
     """Values of Host, such as `plane.zone:8443`, that mean this plane besides `tcp` itself."""
     grace_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    """Days between retiring a tenant and the first moment it may be erased."""
     quota_classes: Path | None = None
     """A YAML file of quota classes; empty: the built-in ones."""
     overcommit: Overcommit = Overcommit()
+    """See below."""
     signature_window_seconds: Annotated[int, Field(ge=5, le=900)] = 60
+    """How far a request's clock may be from the plane's, each way."""
     body_limit_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 4 * 1024 * 1024
+    """The largest body of a request."""
 
     @field_validator("tcp")
     @classmethod
