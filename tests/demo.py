@@ -23,7 +23,7 @@ from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".lab" / "demo"
+HOME = Path(os.environ.get("DEMO_HOME") or ROOT / ".lab" / "demo")
 LAB = HOME / "openstack"
 SITE = HOME / "site"
 KEYS = HOME / "keys"
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["OS_CLOUD"] = "lab"
     people()
     daemon()
-    specs = [str((HOME / f"{name}.yaml").relative_to(ROOT)) for name in TENANTS]
+    specs = [str(HOME / f"{name}.yaml") for name in TENANTS]
     provision(specs)
     drift_and_repair(specs[0])
     hand_over()
@@ -198,11 +198,11 @@ def goodbye() -> None:
     env.write_text("\n".join([*lines, f'export PATH={shlex.quote(str(PLANE.parent))}:"$PATH"', ""]))
     pid = (HOME / "daemon.pid").read_text()
     print(f"""
-Running now: the OpenStack lab ({LAB.relative_to(ROOT)}) and the daemon (process {pid}).
+Running now: the OpenStack lab ({shorter(str(LAB))}) and the daemon (process {pid}).
 Stop both and remove what they stored: .venv/bin/python -m tests.demo down
 
 Try next:
-  . {env.relative_to(ROOT)}                              # say where the plane and your key are
+  . {shorter(str(env))}                              # say where the plane and your key are
   controlplane tenant show ministry
   controlplane tenant apply docs/examples/laboratory.yaml
   controlplane tenant suspend ministry""")
@@ -263,8 +263,13 @@ def run(*command: str) -> None:
 
 def show(command: Sequence[str]) -> None:
     """The command as one would type it from here."""
-    words = [w if w == "&" else shlex.quote(w.replace(f"{ROOT}/", "")) for w in command]
+    words = [w if w == "&" else shlex.quote(shorter(w)) for w in command]
     print(f"{BOLD}$ {' '.join(words)}{PLAIN}", flush=True)
+
+
+def shorter(text: str) -> str:
+    """Paths as seen from the checkout."""
+    return text.replace(f"{ROOT}/", "")
 
 
 def chapter(title: str) -> None:
