@@ -51,6 +51,7 @@ def node_of(host: str) -> str:
 
 def _make_keys(folder: Path) -> None:
     """Two Fernet keys, the staged and the primary one, unless the folder has some."""
+    folder.chmod(0o700)
     for name in ("0", "1"):
         if not (folder / name).exists():
             (folder / name).touch(mode=0o600)

@@ -95,6 +95,11 @@ class Site:
         return self.databases / ".complete"
 
     @property
+    def ready(self) -> Path:
+        """Exists once a start has finished, facilities and all."""
+        return self.processes / "ready"
+
+    @property
     def python(self) -> Path:
         return self.environment / "bin" / "python"
 

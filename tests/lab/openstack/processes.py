@@ -82,7 +82,7 @@ def up(
     folder = folder.resolve()
     with _only_one(folder):
         known = Site.load(folder)
-        if known and all(process_of(known, name) for name in SERVICES):
+        if known and known.ready.exists() and all(process_of(known, name) for name in SERVICES):
             if port not in (None, known.port) or token_seconds not in (None, known.token_seconds):
                 raise LabError(f"the lab in {folder} runs with other settings; bring it down first")
             say(f"already running in {folder}")
@@ -100,6 +100,7 @@ def up(
                     facilities.furnish(site, say)
                 if made is golden.Made.FRESH and use_golden:
                     golden.capture(site)
+                site.ready.touch()
             except BaseException:
                 _stop(site)
                 raise

@@ -64,10 +64,12 @@ def _glance(site: Site):
 
 
 def _neutron(site: Site):
+    from neutron import policy
     from neutron.wsgi.api import application
 
     from tests.lab.openstack.inside import wiring
 
+    policy.init()  # by itself at the first request, and a second one meanwhile finds half the rules: 403
     wiring.answer_for_agents()
     return application
 
@@ -147,10 +149,12 @@ def _nova_workers(site: Site) -> list:
 
 def _cinder(site: Site):
     sys.argv = ["cinder-api", "--config-file", str(site.etc / "cinder.conf")]
+    from cinder import policy
     from cinder.wsgi.api import application
 
     from tests.lab.openstack.inside import wakeups
 
+    policy.init()  # as in neutron
     wakeups.on_message()
     _in_background(site, "cinder", _cinder_workers)
     return application
