@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from airgap_bundle.errors import printable
@@ -39,6 +40,8 @@ NOUNS: Mapping[str, str] = {
 ABSENT: Any = object()
 
 _LONGEST = 60
+_COMPARED = 100
+"""Names that a wrong one is compared with: comparing is slow, and nobody reads on."""
 
 
 def quoted(value: object) -> str:
@@ -60,7 +63,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name[:_LONGEST], list(islice(known, _COMPARED)), n=1, cutoff=0.6)
     return close[0] if close else None
 
 

@@ -28,13 +28,13 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 
 def must_be_usable(content: bytes | str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for finding in findings(content):
         assert finding.line >= 1
         assert finding.message
         assert finding.remedy[-1] in ".?"
         assert finding.render("x").isprintable()
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @unhurried
@@ -128,8 +128,8 @@ def test_any_file_of_quota_classes_is_read_or_refused(text: str) -> None:
 
 
 @unhurried
-@given(st.text(max_size=40))
+@given(st.text(st.characters(exclude_characters='\\"\n\r'), max_size=40))
 def test_text_in_quotes_is_read_as_it_stands(text: str) -> None:
     with suppress(SpecInvalid):
-        tree = read(TEXTS[0].replace("KIS-0042", '"' + text.replace("\\", "").replace('"', "") + '"'), "x")
-        assert tree.tenant.governance.cost_centre == text.replace("\\", "").replace('"', "").strip()
+        spec = read(TEXTS[0].replace("KIS-0042", f'"{text}"'), "x")
+        assert spec.tenant.governance.cost_centre == text

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from controlplane.tenants.checks import check
-from controlplane.tenants.checks.access import roles_of
+from controlplane.tenants.checks.access import rights_of, roles_of
 from controlplane.tenants.checks.keylines import keypair_problem
 from controlplane.tenants.errors import Finding, SpecInvalid
 from controlplane.tenants.facts import Capacity, SiteFacts
 from controlplane.tenants.quotas import AREAS, QuotaClasses, load, resolve
-from controlplane.tenants.reading import read
+from controlplane.tenants.reading import MOST_FINDINGS, read
 from controlplane.tenants.spec import Quota
 from tests.specs.made import GOOD
 from tests.specs.site import EXAMPLES, HERE, SITE, TODAY, example, findings
@@ -79,16 +80,43 @@ def test_the_same_spec_gets_the_same_findings() -> None:
     assert findings(text) == findings(text)
 
 
+def many(template: str, number: int) -> str:
+    return ", ".join(template.format(i) for i in range(number))
+
+
+LARGE = {
+    "unknown projects": GOOD
+    + "images: [{name: hospital-appliance, projects: ["
+    + many("prd-{}", 20_000)
+    + "]}]\n",
+    "projects": GOOD + "".join(f"  - {{name: p{i}, quota: {{class: smal}}}}\n" for i in range(6_000)),
+    "credentials": GOOD
+    + "users: [{name: u, application_credentials: ["
+    + many("{{name: c{}, project: prod, roles: [member]}}", 4_000)
+    + "]}]\nassignments: ["
+    + many("{{role: reader, user: u{}, project: prod}}", 2_500)
+    + "]\n",
+}
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
+def test_a_large_file_that_is_wrong_everywhere_is_refused_soon(text: str) -> None:
+    start = time.process_time()
+    assert 0 < len(findings(text)) <= MOST_FINDINGS
+    assert time.process_time() - start < 10
+
+
 # --- access -----------------------------------------------------------------------------------------------
 
 
 def test_a_users_roles_come_directly_by_group_and_by_implication() -> None:
     tenant = example("ministry").tenant
     anna, jonas, pipeline = tenant.users
-    assert roles_of(tenant, anna, "prod") == {"member", "reader"}
-    assert roles_of(tenant, jonas, "prod") == {"reader"}
-    assert roles_of(tenant, anna, "dev") == set()
-    assert roles_of(tenant, pipeline, "dev") == {"member", "reader"}
+    rights = rights_of(tenant)
+    assert roles_of(anna, "prod", rights) == {"member", "reader"}
+    assert roles_of(jonas, "prod", rights) == {"reader"}
+    assert roles_of(anna, "dev", rights) == set()
+    assert roles_of(pipeline, "dev", rights) == {"member", "reader"}
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,9 @@ def test_a_refusal_exits_10_and_names_file_line_and_remedy() -> None:
 
 def test_a_large_file_is_refused_before_it_is_parsed() -> None:
     large = b"a: [" + b"x, " * 4_000_000
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(large)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_a_large_file_is_refused_before_it_is_parsed() -> None:
     ids=["brackets", "braces", "keys", "dashes", "anchors", "quote"],
 )
 def test_a_malicious_file_is_refused_quickly(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_at_most_fifty_findings_are_told() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from itertools import chain
+from itertools import chain, islice
 
 from controlplane.tenants.checks import access, addresses, filters, limits, names, routing, site
 from controlplane.tenants.errors import Finding
 from controlplane.tenants.facts import SiteFacts
 from controlplane.tenants.quotas import QuotaClasses
-from controlplane.tenants.reading import ReadSpec
+from controlplane.tenants.reading import MOST_FINDINGS, ReadSpec
 
 
 def check(
@@ -20,7 +20,7 @@ def check(
     today: date,
     owned: Collection[str] = (),
 ) -> list[Finding]:
-    """All that is wrong with `spec`, by line; empty when it can be planned.
+    """What is wrong with `spec`, by line, at most `MOST_FINDINGS`; empty when it can be planned.
 
     Without `facts` only the spec itself is checked. `owned` has the addresses that the plane already made
     for this tenant: they need no further room in the site's address pools.
@@ -35,5 +35,5 @@ def check(
     ]
     if facts is not None:
         parts.append(site.check(spec, facts, classes, frozenset(owned)))
-    found = dict.fromkeys(chain.from_iterable(parts))
-    return sorted(found, key=lambda finding: (finding.line, finding.column))
+    found = dict.fromkeys(chain.from_iterable(islice(part, MOST_FINDINGS) for part in parts))
+    return sorted(found, key=lambda finding: (finding.line, finding.column))[:MOST_FINDINGS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from controlplane.tenants.checks.keylines import keypair_problem, manager_key_problem
@@ -28,9 +28,10 @@ def check(spec: ReadSpec, today: date) -> Iterator[Finding]:
             "Write the day on which the tenant ends.",
         )
     yield from _assignments(spec)
+    rights = rights_of(spec.tenant)
     for i, user in enumerate(spec.tenant.users):
         yield from _user(spec, ("users", i), user)
-        yield from _credentials(spec, ("users", i), user, today)
+        yield from _credentials(spec, ("users", i), user, rights, today)
 
 
 # --- assignments ------------------------------------------------------------------------------------------
@@ -99,13 +100,13 @@ def _user(spec: ReadSpec, path: Path, user: User) -> Iterator[Finding]:
             )
 
 
-def _credentials(spec: ReadSpec, path: Path, user: User, today: date) -> Iterator[Finding]:
+def _credentials(spec: ReadSpec, path: Path, user: User, rights: Rights, today: date) -> Iterator[Finding]:
     valid_until = spec.tenant.governance.valid_until
     projects = {project.name for project in spec.tenant.projects}
     for j, credential in enumerate(user.application_credentials):
         here = (*path, "application_credentials", j)
         what = spec.label(here)
-        held = roles_of(spec.tenant, user, credential.project)
+        held = roles_of(user, credential.project, rights)
         for k, role in enumerate(credential.roles):
             if role not in held and credential.project in projects:
                 has = f"only {listed(sorted(held))}" if held else "no role"
@@ -130,11 +131,21 @@ def _credentials(spec: ReadSpec, path: Path, user: User, today: date) -> Iterato
             )
 
 
-def roles_of(tenant: Tenant, user: User, project: str) -> set[str]:
-    """The roles that `user` has on `project`, directly, by a group or implied; not the domain's."""
-    held: set[str] = set()
+Rights = Mapping[tuple[str, str, str], set[str]]
+"""Roles by `user` or `group`, its name, and the project."""
+
+
+def rights_of(tenant: Tenant) -> Rights:
+    """What the assignments on projects give, with implied roles; the domain's do not count there."""
+    rights: dict[tuple[str, str, str], set[str]] = {}
     for given in tenant.assignments:
-        mine = given.user == user.name or (given.group is not None and given.group in user.groups)
-        if mine and given.project == project:
-            held.update(IMPLIED[given.role])
-    return held
+        for kind, name in (("user", given.user), ("group", given.group)):
+            if name is not None and given.project is not None:
+                rights.setdefault((kind, name, given.project), set()).update(IMPLIED[given.role])
+    return rights
+
+
+def roles_of(user: User, project: str, rights: Rights) -> set[str]:
+    """The roles that `user` has on `project`, directly or by a group."""
+    holders = [("user", user.name), *(("group", group) for group in user.groups)]
+    return set().union(*(rights.get((*holder, project), set()) for holder in holders))

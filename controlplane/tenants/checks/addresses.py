@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from controlplane.tenants.errors import Finding
@@ -229,7 +229,7 @@ def _misfit(address: AnyAddress, cidr: AnyNetwork) -> str:
 
 
 def _ranges(spec: ReadSpec, path: Path, subnet: Subnet, cidr: AnyNetwork | None) -> Iterator[Finding]:
-    fine: list[tuple[int, int, str]] = []
+    fine: list[tuple[int, int, int]] = []
     for n, given in enumerate(subnet.ranges):
         here = (*path, "ranges", n)
         what = spec.label(here)
@@ -263,14 +263,15 @@ def _ranges(spec: ReadSpec, path: Path, subnet: Subnet, cidr: AnyNetwork | None)
                 f"{what} includes the gateway {gateway}",
                 "Leave the gateway out of the ranges, or write another 'gateway'.",
             )
-        clash = next((name for a, b, name in fine if low <= b and a <= high), None)
-        if clash is not None:
+        fine.append((low, high, n))
+    for (_, end, one), (start, _, other) in pairwise(sorted(fine)):
+        if start <= end:
+            first, second = sorted((one, other))
             yield spec.finding(
-                (*here, "start"),
-                f"{what} overlaps range {clash}",
+                (*path, "ranges", second, "start"),
+                f"{spec.label((*path, 'ranges', second))} overlaps range {first + 1}",
                 "Make them one range, or move one of them.",
             )
-        fine.append((low, high, str(n + 1)))
 
 
 def _gateway_of(subnet: Subnet, cidr: AnyNetwork) -> AnyAddress | None:
