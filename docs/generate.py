@@ -151,8 +151,8 @@ are signed, and who may do what.
 
 ## Signing
 
-Every request is signed: HTTP Message Signatures, [RFC 9421](https://www.rfc-editor.org/rfc/rfc9421), in one fixed
-form. There is no route without. A script uses `controlplane ... --output json`, or the class
+Every request is signed: HTTP Message Signatures, [RFC 9421](https://www.rfc-editor.org/rfc/rfc9421), in one
+fixed form. There is no route without. A script uses `controlplane ... --output json`, or the class
 `controlplane.client.Client`, or signs by itself:
 
 {form}

@@ -12,14 +12,14 @@ from controlplane import places
 from controlplane.cli.base import Command, Settings, pass_settings
 
 
-def server() -> Any:
-    """The daemon's entry points.
+def daemon(module: str) -> Any:
+    """An entry point of the daemon, `controlplane.service.MODULE`.
 
     A face imports the client and nothing below it (the import contract says so), and a short command must
     not pay for the daemon's imports. These three commands only hand over, so they name the module by a
     string and import it when they run.
     """
-    return import_module("controlplane.service.server")
+    return import_module(f"controlplane.service.{module}")
 
 
 def folder(settings: Settings) -> Path:
@@ -59,7 +59,7 @@ def init(
     others with `controlplane operator enrol`, then give up the roles that one person should not have alone.
     A site that is there is never touched. If init is cut short, run it again: it finishes.
     """
-    server().init(
+    daemon("init").init(
         folder(settings), cloud=cloud, clouds_file=clouds, operator=operator, name=name, database_url=database
     )
 
@@ -87,7 +87,7 @@ def serve(
     It listens on the site's Unix socket, on TCP only with --tcp, runs the workers, and prints `ready` when
     it can be called. One daemon serves a site. If it dies, the next one takes up what it left.
     """
-    server().serve(
+    daemon("server").serve(
         folder(settings), tcp=tcp, tls_certificate=tls_cert, tls_key=tls_key, workers=not no_workers
     )
 
@@ -100,4 +100,4 @@ def worker(settings: Settings) -> None:
     `controlplane serve` already runs workers. More of them, on this machine or others, make sense when
     the site's database is PostgreSQL.
     """
-    server().run_worker(folder(settings))
+    daemon("server").run_worker(folder(settings))

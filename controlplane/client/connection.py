@@ -176,7 +176,8 @@ class Client:
 
     def _exchange(self, method: str, request_target: str, content: bytes, accept: str = "") -> HTTPResponse:
         """Send and give the answer's head; a safe request is sent once more over a fresh connection."""
-        self.key  # noqa: B018  may ask for a passphrase, which takes time: not between signing and sending
+        self._connected()  # a passphrase is asked for only when there is a plane to talk to,
+        self.key  # noqa: B018  and before the request is signed: typing takes time
         again = True
         while True:
             connection, reused = self._connected()

@@ -1,4 +1,4 @@
-"""`controlplane serve|worker|init`: the daemon's processes.
+"""`controlplane serve` and `controlplane worker`: the daemon's processes.
 
 The daemon holds the site's lock, brings the database forward, starts the workers, listens on the Unix
 socket (and on TCP if asked), says it is ready, and on SIGTERM or SIGINT ends in the opposite order. Whatever
@@ -25,12 +25,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airgap_bundle.errors import StateProblem
-from airgap_bundle.keys import PublicKey
 from controlplane import places
 from controlplane.service import site as sites
 from controlplane.service import wiring
 from controlplane.service.app import build_app
-from controlplane.service.enrolment import OperatorInvalid
 from controlplane.service.site import Site, SiteInvalid
 from controlplane.store.database import connect, require_current, upgrade
 
@@ -194,33 +192,6 @@ def run_worker(folder: Path) -> None:
         notify("STOPPING=1")
         say("stopping: finishing the step at hand")
         stop_and_leave(parts)
-
-
-def init(
-    folder: Path, *, cloud: str, clouds_file: Path, operator: str, name: str | None, database_url: str
-) -> None:
-    """Make a site and say what to do next.
-
-    `operator` is a public key line, or the path of a `.pub` file; without `name`, the operator is called
-    as the key's comment says before its `@`.
-
-    Raises SiteExists, FolderInUse, SiteInvalid, OperatorInvalid, KeyProblem, DatabaseUnusable.
-    """
-    path = Path(operator).expanduser()
-    is_line = " " in operator.strip() and not path.exists()
-    key = PublicKey.parse(operator, "--operator") if is_line else PublicKey.read(path)
-    called = name or key.comment.partition("@")[0].lower()
-    if not called:
-        remedy = "Name the operator with --name."
-        raise OperatorInvalid(operator="(none)", why="the key's comment gives no name", remedy=remedy)
-    settings = {"database_url": database_url} if database_url else {}
-    site = sites.create(
-        folder, cloud=cloud, clouds_file=clouds_file, operator=key, operator_name=called, settings=settings
-    )
-    say(f"made the site {site.name} in {site.folder}")
-    say(f"first operator: {called} ({key.fingerprint})")
-    say(f"the plane's own key: {site.key().public.fingerprint}")
-    say(f"next: controlplane serve --site {site.folder}")
 
 
 def with_options(site: Site, tcp: str | None, certificate: Path | None, key: Path | None) -> Site:

@@ -112,11 +112,12 @@ class Daemon:
             self.command(*arguments), check=True, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
         ).stdout
 
-    def start(self, *arguments: str) -> Daemon:
+    def start(self, *arguments: str, **environ: str) -> Daemon:
         """Start, and wait until it says that it is ready."""
         begin = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
-            self._process = subprocess.Popen(self.command("serve", *arguments), stderr=log, stdout=log)
+            command, environment = self.command("serve", *arguments), {**os.environ, **environ}
+            self._process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
         deadline = time.monotonic() + READY_SECONDS
         while "\nready: site" not in "\n" + (said := self.log.read_bytes()[begin:].decode()):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -129,6 +130,11 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(30)
+
+    def stop_if_running(self) -> None:
+        """For the end of a test that may have failed anywhere."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
 
     def send(self, request: Request) -> Answer:
         """Send exactly these bytes on a connection of their own."""
