@@ -158,7 +158,7 @@ def _networks(tenant: spec.Tenant) -> Iterator[Resource]:
                 yield Resource(
                     f"subnet/{project.name}/{network.name}/{subnet.name}",
                     _subnet(subnet, address),
-                    (address,),
+                    (address, first[1]),
                     (*source, "subnets", k),
                 )
             for k, other in enumerate(network.share_with):
@@ -166,7 +166,7 @@ def _networks(tenant: spec.Tenant) -> Iterator[Resource]:
                 yield Resource(
                     f"share/{project.name}/{network.name}/{other}",
                     shared,
-                    tuple(shared.values()),
+                    (*shared.values(), first[1]),
                     (*source, "share_with", k),
                 )
         for j, router in enumerate(project.routers):
@@ -218,7 +218,7 @@ def _router(project: str, router: spec.Router, first: tuple[str, ...], source: S
         yield Resource(
             f"interface/{project}/{router.name}/{name}",
             {"router": address, "subnet": subnet},
-            (address, subnet),
+            (address, subnet, first[1]),
             (*source, "interfaces", k),
         )
 
@@ -241,7 +241,8 @@ def _rules(project: str, group: spec.SecurityGroup, source: Source) -> Iterator[
     if group.egress == "allow":
         rules += [(_let_out(address, ether), (*source, "egress")) for ether in ("IPv4", "IPv6")]
     for rule, where in rules:
-        needs = (address, rule["group"]) if rule["group"] not in (None, address) else (address,)
+        groups = (address, rule["group"]) if rule["group"] not in (None, address) else (address,)
+        needs = (*groups, f"network-quota/{project}")
         yield Resource(f"rule/{project}/{group.name}/{rule_key(rule)}", rule, needs, where)
 
 
