@@ -354,9 +354,9 @@ class Connection:
             try:
                 reply = self.send(service, method, path, body=body, login=login)
             except Fault as fault:
-                if fault.acted and (found := self.look(find, fault)) is not None:
-                    return Made(found, adopted=True)
                 doubt = doubt or fault.acted
+                if fault.slow and (found := self.look(find)) is not None:
+                    return Made(found, adopted=True)
                 self.wait(attempts, fault)
                 continue
             if reply.good:
@@ -378,15 +378,13 @@ class Connection:
                 conceal=conceal,
             )
 
-    def look(self, find: Find, fault: Fault) -> Raw | None:
-        """Look at once; after a timeout look again and again, because the server may still be at work."""
-        found = find()
-        for pause in _LOOKS if fault.slow else ():
-            if found is not None:
-                break
+    def look(self, find: Find) -> Raw | None:
+        """Look again and again: after a timeout the server may still be at work."""
+        for pause in _LOOKS:
+            if (found := find()) is not None:
+                return found
             self.retry.sleep(pause)
-            found = find()
-        return found
+        return None
 
     # --- other ways in ------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from airgap_bundle.errors import CloudProblem
@@ -282,7 +283,8 @@ class Network:
             except CloudProblem:
                 continue
             except Fault as fault:
-                self._c.look(lambda first=effects[indexes[0]]: self._find(first, ids), fault)  # type: ignore[misc]
+                if fault.slow:
+                    self._c.look(partial(self._find, effects[indexes[0]], ids))
                 continue
             if not reply.good:
                 continue
