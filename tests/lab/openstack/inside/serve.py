@@ -29,6 +29,7 @@ KEYSTONE_THREADS = 1
 
 def main(name: str) -> None:
     """Serve until SIGTERM; make the database first when LAB_FRESH is set."""
+    gc.disable()  # while hundreds of modules load, there is nothing to collect
     faulthandler.register(signal.SIGUSR1)  # kill -USR1 shows where every thread is
     signal.signal(signal.SIGTERM, _end)
     site = Site.load(Path(os.environ["LAB_FOLDER"]))
@@ -40,8 +41,8 @@ def main(name: str) -> None:
     listening = socket.socket(fileno=int(os.environ["LAB_SOCKET"]))
     listening.setblocking(False)
     application = applications.application(site, name)
-    gc.collect()
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGTERM, _end)  # some services put their own handler there
     import waitress
     from oslo_context import context
