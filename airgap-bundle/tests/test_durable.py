@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from airgap_bundle import durable
 from airgap_bundle.durable import write_durably
 

@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from airgap_bundle.errors import KeyProblem
-from airgap_bundle.keys import BadSignature, PrivateKey, PublicKey, wire_string
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airgap_bundle.errors import KeyProblem
+from airgap_bundle.keys import BadSignature, PrivateKey, PublicKey, wire_string
 
 seeds = st.binary(min_size=32, max_size=32)
 KEY = PrivateKey(bytes(range(32)), "anna@admin-1")

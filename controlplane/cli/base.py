@@ -1,16 +1,15 @@
-'''What every command shares: the global options, the settings that they make, and help that teaches.
+"""What every command shares: the global options, the settings that they make, and help that teaches.
 
     group = Group("tenant", help="Tenants: what they should be and what they are.")
 
     @group.command("show", example="controlplane tenant show ministry")
     @click.argument("name")
     @pass_settings
-    def show(settings: Settings, name: str) -> None:
-        \"""Show a tenant.\"""
+    def show(settings: Settings, name: str) -> None:  # its docstring is its help
         output.show(settings.client.get(f"/v1/tenants/{segment(name)}"))
 
 Global options may stand anywhere: before the noun, before the verb, after it.
-'''
+"""
 
 from __future__ import annotations
 

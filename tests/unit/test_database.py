@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -165,19 +167,17 @@ class TestNonces:
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """A PostgreSQL of our own on a Unix socket."""
-    found = shutil.which("initdb") or next(
-        iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))), ""
-    )
+    installed = sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = shutil.which("initdb") or (installed[-1] if installed else "")
     if not found:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    bin_folder, folder = Path(found).resolve().parent, tmp_path_factory.mktemp("pg")
+    bin_folder = Path(found).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are closed to other users
     as_user: list[str] = []
-    if __import__("os").geteuid() == 0:  # PostgreSQL does not run as root
+    if os.geteuid() == 0:  # PostgreSQL does not run as root
         as_user = ["setpriv", "--reuid=nobody", "--clear-groups", "--"]
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(parent.stat().st_mode | 0o011)
         shutil.chown(folder, "nobody")
     data = folder / "data"
 
@@ -186,13 +186,14 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if done.returncode:
             pytest.skip(f"PostgreSQL does not start here: {done.stderr.strip()[-200:]}")
 
-    run(bin_folder / "initdb", "-D", data, "-U", "plane", "-A", "trust", "--no-sync")
     options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    run(bin_folder / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start")
-    yield f"postgresql+psycopg://plane@/postgres?host={folder}"
-    subprocess.run(
-        [*as_user, str(bin_folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], cwd="/"
-    )
+    try:
+        run(bin_folder / "initdb", "-D", data, "-U", "plane", "-A", "trust", "--no-sync")
+        run(bin_folder / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start")
+        yield f"postgresql+psycopg://plane@/postgres?host={folder}"
+        run(bin_folder / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_postgresql_serves_as_well(postgresql: str) -> None:
