@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -235,7 +236,10 @@ def test_a_wrong_environment_is_wrong_usage() -> None:
 
 
 def test_a_key_that_is_missing_says_how_to_make_one(tmp_path: Path) -> None:
-    done = controlplane("status", "--key", f"{tmp_path}/none")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/s")
+        listener.listen()
+        done = controlplane("status", "--key", f"{tmp_path}/none", "--socket", f"{tmp_path}/s")
     assert done.returncode == 12
     assert "ssh-keygen -t ed25519" in done.stderr
 
