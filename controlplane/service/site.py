@@ -116,6 +116,8 @@ class Site(BaseModel):
     """Values of Host, such as `plane.zone:8443`, that mean this plane besides `tcp` itself."""
     grace_days: Annotated[int, Field(ge=0, le=3650)] = 30
     """Days between retiring a tenant and the first moment it may be erased."""
+    cloud_timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 30
+    """The longest wait for one answer of OpenStack."""
     quota_classes: Path | None = None
     """A YAML file of quota classes; empty: the built-in ones."""
     overcommit: Overcommit = Overcommit()

@@ -178,13 +178,13 @@ class Tenancy:
                 result.append(item)
                 continue
             spec_read, desired, limits = item
-            findings = check(spec_read, facts, self.classes, self.clock().date())
+            known = records[desired.tenant]
+            findings = check(spec_read, facts, self.classes, self.clock().date(), owned=known.keys())
             if names.count(desired.tenant) > 1:
                 findings.append(_twice(spec_read))
             if findings:
                 result.append(SpecInvalid(spec_read.file, findings))
                 continue
-            known = records[desired.tenant]
             view = observe(desired.tenant, listing, known)
             plan = make_plan(desired, view, known, spec_read.digest)
             result.append(Considered(spec_read, limits, desired, view, facts, plan))

@@ -38,7 +38,7 @@ class Parts:
         key = site.key()
         self._stopping = threading.Event()
         database = connect(site.database)
-        self._cloud = OpenStack(site.cloud, str(site.clouds_path))
+        self._cloud = OpenStack(site.cloud, str(site.clouds_path), timeout=site.cloud_timeout_seconds)
         self._queue = JobQueue(database)
         self._ledger = Ledger(database)
         self._pool = ThreadPoolExecutor(24, thread_name_prefix="effects")

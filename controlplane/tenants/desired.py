@@ -247,6 +247,11 @@ def _rules(project: str, group: spec.SecurityGroup, source: Source) -> Iterator[
 
 
 def _rule(rule: spec.Rule, security_group: str) -> Fields:
+    fields = _canonical(rule, security_group)
+    return {**fields, "description": rule.description} if rule.description else fields
+
+
+def _canonical(rule: spec.Rule, security_group: str) -> Fields:
     home = security_group.rsplit("/", 1)[0]
     ports: tuple[int, int] | None = None
     if rule.ports is not None:

@@ -335,9 +335,8 @@ class _Sight:
         for address, raw in groups:
             for rule in raw.get("security_group_rules", ()):
                 fields = raw_rule(rule, address, self.name)
-                self.add(
-                    f"rule/{address.removeprefix('security-group/')}/{rule_key(fields)}", rule["id"], fields
-                )
+                at = f"rule/{address.removeprefix('security-group/')}/{rule_key(fields)}"
+                self.add(at, rule["id"], {**fields, "description": rule.get("description") or None})
 
     def _quota(self, kind: Kind, project_id: str, raw: Raw, words: Mapping[str, str]) -> None:
         project = self.address.get(project_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
@@ -28,6 +29,11 @@ class Plane(Daemon):
         operator = self.key.public.line
         self.run("init", "--cloud", cloud, "--clouds", str(clouds), "--operator", operator)
         return self
+
+    def setting(self, name: str, value: int | str) -> None:
+        """Add a setting to site.toml, for the next start."""
+        with open(self.site / "site.toml", "a") as file:
+            file.write(f"{name} = {json.dumps(value)}\n")
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is said."""

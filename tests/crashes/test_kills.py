@@ -14,6 +14,7 @@ import pytest
 
 from tests.crashes import specs
 from tests.crashes.plane import Plane, assert_equal_to_specs, assert_nothing_twice_nothing_orphaned
+from tests.lab.faults import Faults
 from tests.lab.session import Lab
 
 FEW, MANY = 6, 200
@@ -50,17 +51,41 @@ class Life(threading.Thread):
         self.plane.apply(self.chance.choice((specs.first, specs.second))(self.tenant))
 
 
+def kill(plane: Plane, faults: Faults, chance: random.Random, at_a_request: bool) -> bool:
+    """Kill the daemon at a random time, or just before or after OpenStack serves a request of it.
+
+    Gives whether a job was at work.
+    """
+    if not at_a_request:
+        time.sleep(chance.uniform(0.0, 2.5))
+        working = plane.working()
+        plane.kill()
+        return working
+    killed = threading.Event()
+
+    def now(_: object) -> None:
+        if not killed.is_set():
+            killed.set()
+            plane.kill()
+
+    rule = faults.call(now, after=chance.random() < 0.5, skip=chance.randrange(40), times=1)
+    if not killed.wait(20):
+        now(None)
+    faults.remove(rule)
+    return True
+
+
 @pytest.mark.timeout(5400)
 @pytest.mark.parametrize(
     "kills", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.long)]
 )
 def test_every_tenant_survives_the_daemon_being_killed_at_any_moment(
-    lab: Lab, tmp_path: Path, kills: int
+    lab: Lab, faults: Faults, tmp_path: Path, kills: int
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)
     prefix = f"kill{seed % 10_000}-"
-    plane = Plane(tmp_path).make(lab.clouds_yaml, lab.cloud)
+    plane = Plane(tmp_path).make(faults.clouds_yaml, faults.cloud)
     plane.start()
     lives = [Life(plane, f"{prefix}{i}", seed + i) for i in range(3)]
     began = time.monotonic()
@@ -68,10 +93,8 @@ def test_every_tenant_survives_the_daemon_being_killed_at_any_moment(
         life.start()
     try:
         at_work = 0
-        for _ in range(kills):
-            time.sleep(chance.uniform(0.0, 2.5))
-            at_work += plane.working()
-            plane.kill()
+        for turn in range(kills):
+            at_work += kill(plane, faults, chance, at_a_request=turn % 2 == 1)
             plane.start()
         for life in lives:
             life.settle.set()
@@ -83,7 +106,7 @@ def test_every_tenant_survives_the_daemon_being_killed_at_any_moment(
         with lab.connect() as cloud:
             assert_nothing_twice_nothing_orphaned(cloud, prefix, [life.tenant for life in lives])
         print(
-            f"\nkilled {kills} times ({at_work} while a job was at work) in {time.monotonic() - began:.0f} s, "
+            f"\nkilled {kills} times ({at_work} with a job at work) in {time.monotonic() - began:.0f} s, "
             f"{sum(life.steps for life in lives)} applies and erasures: 0 duplicates, 0 orphans (seed {seed})"
         )
     finally:
