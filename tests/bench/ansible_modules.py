@@ -169,9 +169,10 @@ def _networks(project: Spec) -> list[Task]:
         held = f"{{{{ {variable}.network.id }}}}"
         for subnet in network["subnets"]:
             about: dict[str, Any] = {"name": subnet["name"], "network": held}
-            if "pool" in subnet:  # with `project`, the module looks for the pool in that project only
-                about |= {"subnet_pool": subnet["pool"], "prefix_length": str(subnet["prefix_length"])}
-                about["extra_attrs"] = {"project_id": home}
+            if "pool" in subnet:
+                # with `project` the module looks for the pool in that project only, and with `prefix_length`
+                # it refuses to run twice; the pool's default is the length that the tenants have
+                about |= {"subnet_pool": subnet["pool"], "extra_attrs": {"project_id": home}}
             else:
                 about |= {"cidr": subnet["cidr"], "project": home}
             about |= {"dns_nameservers": subnet["dns"]} if "dns" in subnet else {}
