@@ -23,7 +23,9 @@ FEW_DOMAINS = 4
 FEW_PROJECTS = 150
 """Up to so many projects fit in a URL of 8 KiB."""
 FEW_GROUPS = 12
-"""Up to so many groups are asked one by one; above, one effective listing of assignments is cheaper."""
+"""Up to so many groups are asked one by one; above, one effective listing of all assignments is cheaper."""
+STEADY = 60.0
+"""Seconds for which roles and capacity, which hardly ever change, are not asked for again."""
 
 Call = Callable[[], Any]
 
@@ -35,13 +37,14 @@ class Lister:
         self._c = connection
         self._compute = compute
         self._stand_in = stand_in
+        self._steady: dict[str, tuple[float, Any]] = {}
 
     def take(self, scope: Scope) -> Listing:
         """Everything in `scope`."""
         c = self._c
         first: dict[str, Call] = {
             "domains": lambda: c.pages("identity", "/domains", "domains"),
-            "roles": lambda: c.pages("identity", "/roles", "roles"),
+            "roles": partial(self._now_and_then, "roles", self._keystone("roles")),
             "flavors": lambda: c.pages(
                 "compute", "/flavors/detail", "flavors", [("is_public", "None"), ("limit", "1000")]
             ),
@@ -50,8 +53,8 @@ class Lister:
             "external": lambda: c.pages("network", "/networks", "networks", [("router:external", "True")]),
             "subnet_pools": lambda: c.pages("network", "/subnetpools", "subnetpools"),
             "network_quotas": lambda: c.pages("network", "/quotas", "quotas") if scope.quotas else [],
-            "hypervisor_totals": self._hypervisors,
-            "volume_pools": self._pools,
+            "hypervisor_totals": partial(self._now_and_then, "hypervisors", self._hypervisors),
+            "volume_pools": partial(self._now_and_then, "pools", self._pools),
             "server_groups": self._compute.server_groups,
         }
         everything = scope.tenants is None or len(scope.tenants) > FEW_DOMAINS
@@ -88,6 +91,15 @@ class Lister:
 
     # --- steps --------------------------------------------------------------------------------------
 
+    def _now_and_then(self, name: str, call: Call) -> Any:
+        """What hardly ever changes, kept for a while."""
+        until, kept = self._steady.get(name, (0.0, None))
+        now = self._c.retry.clock()
+        if kept is None or now > until:
+            kept = call()
+            self._steady[name] = (now + STEADY, kept)
+        return kept
+
     def _keystone(self, kind: str, query: Params = ()) -> Call:
         return lambda: self._c.pages("identity", f"/{kind}", kind, query)
 
@@ -119,7 +131,7 @@ class Lister:
             for scoped in scopes:
                 calls[f"role_assignments {scoped[1]}"] = self._keystone("role_assignments", [scoped])
         wanted = sorted(groups[key] for key in scope.groups if key in groups)
-        if len(wanted) > FEW_GROUPS:
+        if everything and len(wanted) > FEW_GROUPS:
             calls["effective"] = lambda: self._members_in_bulk(wanted)
         else:
             for group in wanted:
