@@ -92,3 +92,15 @@ def step(tenant: str, state: State, verb: str) -> Transition:
 
 def _from(verb: str) -> str:
     return ", ".join(dict.fromkeys(t.before for t in TRANSITIONS if t.verb == verb)) or "no state"
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, one arrow a line."""
+    lines = [f"[*] --> {S.DRAFT}: plan"]
+    for arrow in TRANSITIONS:
+        if arrow.during is arrow.before:
+            lines.append(f"{arrow.before} --> {arrow.after}: {arrow.verb}")
+        else:
+            lines.append(f"{arrow.before} --> {arrow.during}: {arrow.verb}")
+            lines.append(f"{arrow.during} --> {arrow.after}: done")
+    return "stateDiagram-v2\n" + "".join(f"    {line}\n" for line in dict.fromkeys(lines))
