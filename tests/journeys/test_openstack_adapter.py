@@ -407,10 +407,17 @@ def test_routes_are_set_after_the_interfaces_and_go_with_them(work: Desk) -> Non
 
 
 def test_a_new_security_group_names_the_rules_that_neutron_made(work: Desk) -> None:
-    made = work.create(
-        "security-group/prod/facts", name="facts", project="project/prod", description=None
-    ).facts
-    assert set(made["default_rules"]) == {"egress:IPv4:any:any:any", "egress:IPv6:any:any:any"}
+    address = "security-group/prod/facts"
+    fields: dict[str, Any] = {"name": "facts", "project": "project/prod", "description": None}
+    of_neutron = {"egress:IPv4:any:any:any", "egress:IPv6:any:any:any"}
+    assert set(work.create(address, **fields).facts["default_rules"]) == of_neutron
+    for remote in (group(work, "remote"), address):
+        at, about = rule(address, None, remote)
+        work.create(at, **about)
+    itself = {"ingress:IPv4:any:any:group=facts"}
+    again = work.create(address, look_first=True, **fields)
+    assert set(again.facts["default_rules"]) == of_neutron | itself
+    assert "default_rules" not in work.update(address, description="Changed").facts
 
 
 @pytest.mark.parametrize("case", ["rules", "networks"])

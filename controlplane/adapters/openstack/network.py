@@ -146,20 +146,22 @@ class Network:
         return self._outcome(effect, ids, raw)
 
     @staticmethod
-    def _outcome(effect: Effect, ids: Ids, raw: Raw) -> Outcome:
+    def _outcome(effect: Effect, ids: Ids, raw: Raw, *, new: bool = True) -> Outcome:
+        kind = kind_of(effect.address)
         facts: dict[str, Any] = {}
-        if kind_of(effect.address) is Kind.SECURITY_GROUP:
-            rules = raw.get("security_group_rules", ())
-            facts["default_rules"] = {
-                rule_key(raw_rule(rule, {str(raw["id"]): effect.address})): rule["id"] for rule in rules
-            }
-        elif kind_of(effect.address) is Kind.SUBNET:
+        if kind is Kind.SECURITY_GROUP and new:
+            held = str(raw["id"])  # rules towards other groups are never of Neutron's own making
+            rules = [
+                r for r in raw.get("security_group_rules", ()) if r.get("remote_group_id") in (None, held)
+            ]
+            facts["default_rules"] = {rule_key(raw_rule(r, {held: effect.address})): r["id"] for r in rules}
+        elif kind is Kind.SUBNET:
             facts["cidr"] = raw["cidr"]
         return Outcome(str(raw["id"]), wanted(effect), facts)
 
     def _update(self, effect: Effect, ids: Ids, changed: Iterable[str]) -> Outcome:
         held = held_id(effect, ids)
-        return self._outcome(effect, ids, self._put(effect, ids, tuple(changed), held, {}))
+        return self._outcome(effect, ids, self._put(effect, ids, tuple(changed), held, {}), new=False)
 
     def _put(self, effect: Effect, ids: Ids, changed: Sequence[str], held: str, raw: Raw) -> Raw:
         kind, fields = kind_of(effect.address), wanted(effect)
