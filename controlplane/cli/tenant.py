@@ -67,7 +67,8 @@ def validate(settings: Settings, files: Sequence[Path]) -> None:
     """Check specs: their form, their sense, and whether the site has what they name. Nothing is stored."""
     answers = _send(settings, "validate", files)
     rows = [{"file": a["file"], "tenant": a["tenant"], "valid": True} for a in answers if "problem" not in a]
-    output.table(rows, [("FILE", "file"), ("TENANT", "tenant"), ("VALID", "valid")], empty="no spec is valid")
+    if rows or settings.json:
+        output.table(rows, [("FILE", "file"), ("TENANT", "tenant"), ("VALID", "valid")])
     _raise_first(answers)
 
 

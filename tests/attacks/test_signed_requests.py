@@ -24,7 +24,7 @@ from controlplane.service import site as sites
 from controlplane.service import wiring
 from controlplane.service.app import build_app
 from controlplane.service.routing import ActionMissing, ActionRoute, Router, action_of, seal
-from tests.attacks.daemon import Daemon, Request, send, signed
+from tests.daemon import Daemon, Request, send, signed
 
 
 class Route(NamedTuple):

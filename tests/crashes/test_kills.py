@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashes import specs
-from tests.crashes.plane import Plane, assert_equal_to_specs, assert_nothing_twice_nothing_orphaned
+from tests import two_specs as specs
 from tests.lab.faults import Faults
 from tests.lab.session import Lab
+from tests.plane import Plane, assert_equal_to_specs, assert_nothing_twice_nothing_orphaned
 
 FEW, MANY = 6, 200
 

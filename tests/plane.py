@@ -15,7 +15,7 @@ from openstack.connection import Connection
 
 from controlplane.client import Client, Refusal, ReplyLost, Unreachable
 from controlplane.tenants.resources import read_mark
-from tests.attacks.daemon import Daemon
+from tests.daemon import Daemon
 
 PATIENCE = 240.0
 """Seconds until a job that does not end is a failure."""
