@@ -239,6 +239,7 @@ class Work:
         journal.tell("step", address="domain", action="disable", state="done")
         stopped: set[str] = set()
         for _ in range(3):  # a server that was being built when access ended may come up later
+            self.cloud.lock_servers(projects, True)  # against tokens that services still remember
             running = [thing.id for thing in self.cloud.running_servers(projects)]
             if not running:
                 break
@@ -260,9 +261,10 @@ class Work:
 
     def resume(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
         """Let people in again and start what ran before."""
-        domain, _ = self._domain_and_projects(job.tenant)
+        domain, projects = self._domain_and_projects(job.tenant)
         self._mark_begun(job)
         self.cloud.set_access(domain, True)
+        self.cloud.lock_servers(projects, False)
         journal.tell("step", address="domain", action="enable", state="done")
         with reading(self.tenancy.database) as session:
             servers = self.tenancy.tenant_row(session, job.tenant).stopped_servers or []

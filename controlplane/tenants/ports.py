@@ -116,6 +116,10 @@ class Cloud(Protocol):
         """Start a server and wait until it runs; one that runs is done; gone raises CloudRefused."""
         ...
 
+    def lock_servers(self, project_ids: Sequence[str], locked: bool) -> int:
+        """Lock all servers of the projects against their users, or unlock those we locked; how many."""
+        ...
+
     def set_access(self, domain_id: str, enabled: bool) -> None:
         """Let the domain's users in, or keep them out (existing tokens die as well)."""
         ...

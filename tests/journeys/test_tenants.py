@@ -163,11 +163,22 @@ def test_a_tenant_is_handed_over_suspended_resumed_and_erased(desk: Desk, tenant
     wait_for(admin, servers["idle"].id, "SHUTOFF")
     volume = boss.block_storage.create_volume(name="data", size=1)
 
+    token = boss.session.get_token()
     suspended = desk.run("tenant", "suspend", tenant)
     assert suspended.code == 0, suspended.err
     assert admin.compute.get_server(servers["web"].id).status == "SHUTOFF"
     with pytest.raises(SDKException, match="HTTP 401"):
         log_in(clouds, f"{tenant}-prod-boss")
+    old = {"X-Auth-Token": token}  # services may remember it for minutes; the servers stay off all the same
+    answer = admin.session.post(
+        f"{admin.compute.get_endpoint()}/servers/{servers['idle'].id}/action",
+        json={"os-start": None},
+        headers=old,
+        authenticated=False,
+        raise_exc=False,
+    )
+    assert answer.status_code in (401, 409)
+    assert admin.compute.get_server(servers["idle"].id).status == "SHUTOFF"
     with pytest.raises(SDKException, match="HTTP 401"):
         log_in(clouds, f"{tenant}-boss-ci")
     refused = desk.run("tenant", "apply", "--yes", file)
@@ -178,6 +189,7 @@ def test_a_tenant_is_handed_over_suspended_resumed_and_erased(desk: Desk, tenant
     assert admin.compute.get_server(servers["web"].id).status == "ACTIVE"
     assert admin.compute.get_server(servers["idle"].id).status == "SHUTOFF"
     assert log_in(clouds, f"{tenant}-boss-ci").current_project_id
+    assert not any(server.is_locked for server in boss.compute.servers())
     assert "HANDED_OVER" in desk.run("tenant", "list").out
 
     assert desk.run("tenant", "erase", tenant, "--confirm", tenant).code == 32

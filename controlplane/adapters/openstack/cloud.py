@@ -169,6 +169,11 @@ class OpenStack:
         with self._c.doing(f"server/{server_id}"):
             self._servers.start(server_id)
 
+    def lock_servers(self, project_ids: Sequence[str], locked: bool) -> int:
+        """Lock all servers of the projects against their users, or unlock those we locked; how many."""
+        with self._c.doing("servers"):
+            return self._servers.lock(project_ids, locked)
+
     def set_access(self, domain_id: str, enabled: bool) -> None:
         """Let the domain's users in, or keep them out: Keystone drops the tokens of a disabled domain."""
         with self._c.doing("domain"):

@@ -28,6 +28,9 @@ def _prepare(connection, record) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")  # a lab that loses power is made again
         connection.execute("PRAGMA busy_timeout=60000")
+        if any(file.endswith("keystone.db") for _, _, file in connection.execute("PRAGMA database_list")):
+            # Keystone leaves the roles of a deleted application credential to the database
+            connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin(connection, cursor, statement, parameters, context, executemany):
