@@ -176,6 +176,16 @@ def test_secrets_are_sealed_only_when_somebody_can_open_them() -> None:
     assert "credentials" not in ministry(nobody)[address].fields
 
 
+def test_a_credential_waits_for_roles_that_come_through_a_group() -> None:
+    def edit(written: Any) -> None:
+        credential = {"name": "tool", "project": "prod", "roles": ["member"]}
+        written["users"][0]["application_credentials"] = [credential]
+
+    assert {"membership/ops/anna", "assignment/member/group/ops/project/prod"} <= set(
+        ministry(edit)["application-credential/anna/tool"].needs
+    )
+
+
 @pytest.mark.parametrize(
     ("roles", "left"),
     [
