@@ -71,29 +71,35 @@ def steps(recorded: Sequence[Recorded]) -> list[Step]:
 
 
 def _data(made: Sequence[Step]) -> None:
-    """Rule 1: identifiers first told by the answer to a write, and tokens."""
-    told_by: dict[str, int] = {}
-    there: set[str] = set()
-    tokens: dict[str, int] = {}
-    for step in sorted(made, key=lambda one: one.recorded.ended):
-        found = set(ID.findall(step.recorded.answer))
-        if step.reads or step.logs_in:
-            there |= found - told_by.keys()
-            if step.recorded.token:
-                tokens[step.recorded.token] = step.index
-            continue
-        fresh = found - told_by.keys() - there - step.mentions
-        step.gives = frozenset(fresh)
-        told_by |= dict.fromkeys(fresh, step.index)
+    """Rule 1.
+
+    An identifier is told by the write that made it, even if a look beside it was answered first; else by
+    the first look or login that has it.
+    """
+    wanted = frozenset[str]().union(*(step.mentions for step in made))
+    first: dict[str, Step] = {}
+    by_end = sorted(made, key=lambda one: one.recorded.ended)
+    for step in by_end:
+        for one in wanted.intersection(ID.findall(step.recorded.answer)):
+            if step.reads or step.logs_in or one not in step.mentions:
+                first.setdefault(one, step)
+    for step in by_end:
+        if not (step.reads or step.logs_in):
+            for one in wanted.intersection(ID.findall(step.recorded.answer)) - step.mentions:
+                if first[one].reads and first[one].recorded.ended > step.recorded.began:
+                    first[one] = step
+    tokens = {step.recorded.token: step.index for step in made if step.logs_in and step.recorded.token}
     for step in made:
-        step.after |= {told_by[one] for one in step.mentions if one in told_by}
+        if unknown := step.mentions - first.keys():
+            raise NotReplayable(f"{step.recorded.method} {step.path} mentions {unknown}, which nothing told")
+        step.after |= {first[one].index for one in step.mentions}
         token = step.recorded.headers.get("X-Auth-Token", "")
         if token in tokens:
             step.after.add(tokens[token])
         step.after |= {index for token, index in tokens.items() if token in step.recorded.body}
-        if unknown := {one for one in step.mentions if one not in told_by and one not in there}:
-            raise NotReplayable(f"{step.recorded.method} {step.path} mentions {unknown}, which nothing told")
         step.after.discard(step.index)
+    for one, step in first.items():
+        step.gives |= {one}
 
 
 def _side_effects(made: Sequence[Step]) -> None:
@@ -130,7 +136,8 @@ def _rights(login: Step, made: Sequence[Step]) -> Iterator[int]:
 
 
 def _given(made: Sequence[Step]) -> frozenset[str]:
-    return frozenset().union(*(step.gives for step in made))
+    """Identifiers that the recorded writes made."""
+    return frozenset[str]().union(*(step.gives for step in made if not (step.reads or step.logs_in)))
 
 
 def _project(login: Step) -> str:

@@ -12,7 +12,7 @@ from tests.bench.measure import Score, measured
 from tests.bench.provision import SPECS
 from tests.bench.tables import Aim, Report
 
-SIZES = (50, 100, 200)
+MOST = 200
 CHUNK = 25
 """So many tenants are seeded by one command."""
 GROWTH_AIM = 2.0

@@ -143,20 +143,24 @@ class _Replay:
             for key in old.keys() & new.keys():
                 self._learn(old[key], new[key], wanted)
         elif isinstance(old, list) and isinstance(new, list):
-            for a, b in zip(*(sorted(items, key=_masked) for items in (old, new)), strict=False):
-                self._learn(a, b, wanted)
+            same: dict[object, list[Any]] = {}
+            for item in new:
+                same.setdefault(_known_as(item), []).append(item)
+            for item in old:  # a list may be longer than the recorded one, and ordered otherwise
+                if found := same.get(_known_as(item)):
+                    self._learn(item, found.pop(0), wanted)
         elif isinstance(old, str) and isinstance(new, str):
             for a, b in zip(ID.findall(old), ID.findall(new), strict=False):
                 if a in wanted:
                     self.now[a] = b
 
 
-_CHANGING = re.compile(r"\d{4}-\d\d-\d\dT[\d:.Z+-]+|\d+\.\d+\.\d+\.\d+(/\d+)?")
+def _known_as(item: Any) -> object:
+    """What tells one item of a list from the others in every replay; without it, its place does."""
+    return tuple(item.get(key) for key in _TELLING) if isinstance(item, dict) else None
 
 
-def _masked(item: Any) -> str:
-    """What of an item is the same in every replay: without identifiers, times and addresses."""
-    return _CHANGING.sub("", ID.sub("", json.dumps(item, sort_keys=True)))
+_TELLING = ("name", "description", "direction", "ethertype", "type", "interface")
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes, bool]:

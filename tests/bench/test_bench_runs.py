@@ -55,10 +55,10 @@ def recording() -> list[Recorded]:
 def test_requests_wait_only_for_what_they_need(recording: list[Recorded]) -> None:
     waits = {step.index: step.after for step in dependencies.steps(recording)}
     assert waits[1] == set(), "a create does not wait for a look that tells it nothing"
-    assert waits[2] == {1}, "an identifier must have been answered"
+    assert waits[2] == {0, 1}, "identifiers must have been answered"
     assert waits[3] == {1, 2}, "a login needs the role"
     assert waits[4] == {3}, "a token must have been given"
-    assert waits[5] == {1, 3, 4}, "a role is given back after its use"
+    assert waits[5] == {0, 1, 3, 4}, "a role is given back after its use"
     assert waits[6] == {1, 2, 3, 4, 5}, "a look sees what it saw"
 
 
