@@ -33,7 +33,7 @@ class JobQueue:
         self._client = DBOSClient(system_database_engine=database, application_name=NAME, lazy=True)
 
     def put(self, session: Session, job_id: str) -> None:
-        """Enqueue a job in the caller's transaction: its row and its workflow appear together or not at all."""
+        """Enqueue a job in the caller's transaction: row and workflow appear together or not at all."""
         options: Any = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,

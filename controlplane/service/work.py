@@ -443,6 +443,7 @@ def _project_ids(view: View) -> list[str]:
 def _after_failure(job: JobRow, problem: Problem) -> State:
     if job.verb == "erase":
         return State.ERASING
-    if isinstance(problem, StalePlan) or job.began_at is None:
+    again = job.verb in ("resume", "restore")  # nothing is lost half-way, and the same verb goes on
+    if again or isinstance(problem, StalePlan) or job.began_at is None:
         return State(job.options["before"])
     return State.FAILED

@@ -111,6 +111,8 @@ def _people(tenant: spec.Tenant) -> Iterator[Resource]:
             "email": user.email,
             "enabled": True,
         }
+        if recipients(tenant, user):
+            fields["credentials"] = SEALED
         yield Resource(address, fields, ("domain",), ("users", i))
         for j, name in enumerate(user.groups):
             member = {"group": f"group/{name}", "user": address}

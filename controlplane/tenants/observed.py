@@ -214,11 +214,8 @@ class _Sight:
         for address, raw in self.claim(Kind.GROUP, inside(listing.groups)):
             self.add(address, raw["id"], _about(raw))
         for address, raw in self.claim(Kind.USER, inside(listing.users)):
-            self.add(
-                address,
-                raw["id"],
-                {**_about(raw), "email": raw.get("email") or None, "enabled": raw["enabled"]},
-            )
+            about = {**_about(raw), "email": raw.get("email") or None, "enabled": raw["enabled"]}
+            self.add(address, raw["id"], {**about, "credentials": self._credentials_of(address, raw["id"])})
         self._memberships()
         self._assignments()
         self._credentials()

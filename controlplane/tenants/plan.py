@@ -146,6 +146,7 @@ def make_plan(desired: Desired, view: View, records: Mapping[str, Record], spec_
             continue
         changes[address] = _change(want, differences)
     _cascade(changes, desired, view)
+    _renew_passwords(changes, desired, view)
     removed = [
         _delete(have, records.get(address))
         for address, have in view.resources.items()
@@ -235,6 +236,34 @@ def _delete(have: Observed, record: Record | None) -> Change:
     )
     trait = TRAITS[have.kind]
     return Change(Action.DELETE, have.address, cause, differences, trait.loses, "create it again, empty")
+
+
+def _renew_passwords(changes: dict[str, Change], desired: Desired, view: View) -> None:
+    """Keystone lets only its owner make an application credential: the plane logs in as the user for it.
+
+    It keeps no password, so it sets a new one, and the plan says so.
+    """
+    for address, change in list(changes.items()):
+        if kind_of(address) is not Kind.APPLICATION_CREDENTIAL or change.action is Action.UPDATE:
+            continue
+        user = str(desired.resources[address].fields["user"])
+        also = changes.get(user)
+        if user not in view.resources or (also is not None and also.action is not Action.UPDATE):
+            continue  # the user is made with it, and so is the password
+        known = also.differences if also is not None else ()
+        if any(d.field == "credentials" for d in known):
+            continue
+        cause = f"{address} is made in the user's name"
+        have = view.resources[user].fields.get("credentials")
+        renewed = Difference("credentials", have, "renewed", cause)
+        changes[user] = Change(
+            Action.UPDATE,
+            user,
+            cause,
+            (*known, renewed),
+            "the user's present password",
+            "nothing brings it back",
+        )
 
 
 def _cascade(changes: dict[str, Change], desired: Desired, view: View) -> None:

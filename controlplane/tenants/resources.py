@@ -87,7 +87,10 @@ TRAITS: Mapping[Kind, Trait] = {
     ),
     Kind.GROUP: Trait(frozenset({"name", "description"}), "mark", "delete", "its members' access"),
     Kind.USER: Trait(
-        frozenset({"name", "description", "email", "enabled"}), "mark", "delete", "the user's credentials"
+        frozenset({"name", "description", "email", "enabled", "credentials"}),
+        "mark",
+        "delete",
+        "the user's credentials",
     ),
     Kind.MEMBERSHIP: Trait(_NOTHING, "key", "remove"),
     Kind.ASSIGNMENT: Trait(_NOTHING, "key", "unassign"),

@@ -46,6 +46,8 @@ _HEADERS = {"compute": {"OpenStack-API-Version": "compute 2.87"}}
 """2.87 has all that is needed here and is the last that answers `os-hypervisors/statistics`."""
 _LOGINS = 4
 """How often one request may find its token revoked."""
+_LOGIN_PAUSE = 0.4
+"""Seconds, times the number of such findings so far, before the next login."""
 _LOOKS = (0.3, 0.7, 1.5)
 """Seconds between looks after a timeout: the server may still be at work on the request."""
 
@@ -192,7 +194,9 @@ class Connection:
     ) -> Reply:
         """One attempt. Raises Fault when there is no definite answer; a revoked token is renewed."""
         login = login or self.own
-        for _ in range(_LOGINS):
+        for turn in range(_LOGINS):
+            if turn:  # Keystone dates by the second: a token of the second of a revocation is revoked with it
+                self.retry.sleep(_LOGIN_PAUSE * turn)
             token = login.token()
             reply = self._transmit(service, method, self.endpoint(service) + path, body, params, token, media)
             if reply.status != 401:

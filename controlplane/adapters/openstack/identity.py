@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from controlplane.adapters.openstack.connection import Connection, Made
@@ -33,8 +34,6 @@ class Identity:
 
     def __init__(self, connection: Connection) -> None:
         self._c = connection
-        self._passwords: dict[str, str] = {}
-        """User id -> the password that this process set last, to log in with."""
         self._turns: dict[str, threading.Lock] = {}
         self._turn = threading.Lock()
 
@@ -46,7 +45,7 @@ class Identity:
             Kind.DOMAIN: entity._replace(delete=self._delete_domain),
             Kind.PROJECT: entity,
             Kind.GROUP: entity,
-            Kind.USER: entity._replace(create=self._create_user),
+            Kind.USER: entity._replace(create=self._create_user, update=self._update_user),
             Kind.MEMBERSHIP: Verbs(self._join, gone, self._leave),
             Kind.ASSIGNMENT: Verbs(self._assign, gone, self._unassign),
             Kind.APPLICATION_CREDENTIAL: Verbs(self._create_credential, gone, self._delete_credential),
@@ -100,8 +99,15 @@ class Identity:
         user = str(made.raw["id"])
         if made.adopted:  # of an earlier run or of this one: only a password set now is known for certain
             self._update(effect, ids, updatable(Kind.USER, fields), user, {"password": password})
-        self._passwords[user] = password
         return Outcome(user, fields, secrets=[_password(effect.address, fields["name"], password)])
+
+    def _update_user(self, effect: Effect, ids: Ids, changed: Iterable[str]) -> Outcome:
+        """As any update; lost `credentials` are made anew: nobody knows the password of before."""
+        if "credentials" not in changed:
+            return self._update(effect, ids, changed)
+        password, name = secrets.token_urlsafe(24), wanted(effect)["name"]
+        outcome = self._update(effect, ids, changed, extra={"password": password})
+        return replace(outcome, secrets=[_password(effect.address, name, password)])
 
     def _update(
         self,
@@ -190,7 +196,7 @@ class Identity:
         fields = wanted(effect)
         user, project = ids.id(fields["user"]), ids.id(fields["project"])
         with self._turn_of(user):
-            password = self._passwords.get(user) or ids.password(fields["user"])
+            password = ids.password(fields["user"])
             told = [] if password else [self._new_password(fields["user"], user)]
             try:
                 raw = self._make_credential(
@@ -251,7 +257,6 @@ class Identity:
             action="change",
             conceal=[password],
         )
-        self._passwords[user] = password
         return _password(address, reply.json()["user"]["name"], password)
 
     def _delete_credential(self, effect: Effect, ids: Ids) -> bool:

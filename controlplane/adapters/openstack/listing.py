@@ -16,7 +16,7 @@ from controlplane.adapters.openstack.network import INTERFACE_OWNERS
 from controlplane.adapters.openstack.stand_in import StandIn
 from controlplane.tenants.errors import CloudRefused
 from controlplane.tenants.listing import Listing, Raw, Scope
-from controlplane.tenants.resources import read_mark
+from controlplane.tenants.resources import Kind, read_mark
 
 FEW_DOMAINS = 4
 """Up to so many tenants Keystone is asked by domain; above, one listing of everything is cheaper."""
@@ -125,7 +125,8 @@ class Lister:
         everything: bool,
     ) -> dict[str, Call]:
         calls = self._neutron(projects, everything)
-        users, groups = (_by_name(parts[kind], tenants) for kind in ("users", "groups"))
+        users = _by_name(parts["users"], tenants, Kind.USER)
+        groups = _by_name(parts["groups"], tenants, Kind.GROUP)
         if not everything:
             scopes = [("scope.domain.id", d) for d in tenants] + [("scope.project.id", p) for p in projects]
             for scoped in scopes:
@@ -328,8 +329,15 @@ def _in_scope(domains: Iterable[Raw], scope: Scope) -> tuple[dict[str, str], lis
     return tenants, list(tenants)
 
 
-def _by_name(found: Iterable[Raw], tenants: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    return {(tenants[raw["domain_id"]], str(raw["name"])): str(raw["id"]) for raw in found}
+def _by_name(found: Iterable[Raw], tenants: Mapping[str, str], kind: Kind) -> dict[tuple[str, str], str]:
+    """(tenant, name) -> identifier, by the name that our mark gives: somebody may have renamed it since."""
+    named, marked = {}, {}
+    for raw in found:
+        tenant, owner = tenants[raw["domain_id"]], read_mark(raw.get("description"))
+        named[tenant, str(raw["name"])] = str(raw["id"])
+        if owner is not None and owner[0] == tenant and owner[1].startswith(f"{kind}/"):
+            marked[tenant, owner[1].split("/")[1]] = str(raw["id"])
+    return named | marked
 
 
 def _named(found: Iterable[Raw], names: frozenset[str]) -> Iterable[Raw]:

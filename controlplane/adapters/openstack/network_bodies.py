@@ -11,6 +11,7 @@ from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Ids
 from controlplane.tenants.resources import Fields, Kind
 from controlplane.tenants.rules import rule_fields
+from controlplane.tenants.subnets import automatic_gateway, automatic_ranges
 
 
 def _network(fields: Fields, _: Ids) -> dict[str, Any]:
@@ -111,44 +112,18 @@ def _subnet_changes(fields: Fields, wants: set[str], cidr: str | None) -> dict[s
     if "dns" in wants:
         body["dns_nameservers"] = list(fields["dns"])
     gateway = fields.get("gateway", "auto")
-    if cidr is not None and gateway == "auto":
-        gateway = automatic_gateway(cidr)
+    net = ipaddress.ip_network(cidr) if cidr is not None else None
+    if net is not None and gateway == "auto":
+        gateway = automatic_gateway(net)
     if "gateway" in wants and gateway != "auto":
         body["gateway_ip"] = None if gateway == "none" else gateway
     if "ranges" in wants:
         ranges = fields.get("ranges", "auto")
-        if ranges == "auto" and cidr is not None:
-            ranges = automatic_ranges(cidr, gateway)
+        if ranges == "auto" and net is not None:
+            ranges = automatic_ranges(net, None if gateway == "none" else gateway)
         if ranges != "auto":
             body["allocation_pools"] = [{"start": start, "end": end} for start, end in ranges]
     return body
-
-
-def automatic_gateway(cidr: str) -> str:
-    """The gateway that Neutron gives a subnet when none is named: the first address.
-
-    >>> automatic_gateway("10.0.0.0/24"), automatic_gateway("fd00::/64")
-    ('10.0.0.1', 'fd00::1')
-    """
-    return str(ipaddress.ip_network(cidr).network_address + 1)
-
-
-def automatic_ranges(cidr: str, gateway: str) -> list[list[str]]:
-    """The allocation pools that Neutron gives a subnet when none are named: all hosts without the gateway.
-
-    >>> automatic_ranges("10.0.0.0/29", "10.0.0.3")
-    [['10.0.0.1', '10.0.0.2'], ['10.0.0.4', '10.0.0.6']]
-    >>> automatic_ranges("10.0.0.0/29", "none")
-    [['10.0.0.1', '10.0.0.6']]
-    """
-    net = ipaddress.ip_network(cidr)
-    whole = net.num_addresses <= 2
-    first = net.network_address if whole else net.network_address + 1
-    last = net.broadcast_address if whole or net.version == 6 else net.broadcast_address - 1
-    if gateway == "none" or not first <= (at := ipaddress.ip_address(gateway)) <= last:  # type: ignore[operator]
-        return [[str(first), str(last)]]
-    sides = [(first, at - 1), (at + 1, last)]
-    return [[str(start), str(end)] for start, end in sides if start <= end]  # type: ignore[operator]
 
 
 def raw_rule(raw: Raw, addresses: Mapping[str, str] | None = None) -> Fields:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from controlplane.tenants.errors import Finding
 from controlplane.tenants.reading import ReadSpec
 from controlplane.tenants.spec import Network, Subnet
+from controlplane.tenants.subnets import automatic_gateway
 from controlplane.tenants.words import Path, quoted
 
 MOST_NAME_SERVERS = 5
@@ -278,7 +279,7 @@ def _gateway_of(subnet: Subnet, cidr: AnyNetwork) -> AnyAddress | None:
     """The gateway that OpenStack will use: the first address when none is given."""
     if subnet.gateway == "none":
         return None
-    return cidr[1] if subnet.gateway is None else parse_address(subnet.gateway)
+    return parse_address(subnet.gateway or automatic_gateway(cidr))
 
 
 def _name_servers(spec: ReadSpec, path: Path, subnet: Subnet, cidr: AnyNetwork | None) -> Iterator[Finding]:
