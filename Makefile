@@ -38,7 +38,7 @@ crash: env  ## All 200 kills and all faults, with their counts
 	@$(PY) -m pytest tests/crashes -n 0 -m long -s
 
 fuzz: env  ## The property tests, for longer
-	@HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest tests/properties tests/attacks airgap-bundle/tests
+	@HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest tests/properties tests/bundle
 
 docs: env  ## Write the generated reference pages
 	@$(PY) -m controlplane.tenants.schema

@@ -40,8 +40,8 @@ def main(argv: list[str]) -> int:
     try:
         print(environment(argv[0]))
     except subprocess.CalledProcessError as failed:
-        print(f"error: `{' '.join(map(str, failed.cmd))}` failed with exit code {failed.returncode}. ", file=sys.stderr)
-        print("Check that pip reaches a package index (`pip config list`), then run it again.", file=sys.stderr)
+        say(f"error: `{' '.join(map(str, failed.cmd))}` failed with exit code {failed.returncode}")
+        say("hint: Check that pip reaches a package index (`pip config list`), then run it again.")
         return 1
     return 0
 
@@ -80,14 +80,23 @@ def install(python: Path, lock: Path) -> None:
     try:
         pip(python, "--require-hashes", "-r", str(HERE / "bootstrap.txt"))
         command = [str(python), "-m", "uv", "pip", "install", "-q", "--python", str(python)]
-        subprocess.run([*command, "--require-hashes", "-r", str(lock)], check=True, env=uv_environment(python))
+        command += ["--require-hashes", "-r", str(lock)]
+        subprocess.run(command, check=True, env=uv_environment(python))
     except subprocess.CalledProcessError:
         say("uv could not do it; trying pip, which takes longer")
         pip(python, "--require-hashes", "-r", str(lock))
     if lock.stem not in SHARED:  # commands start from bytecode: it halves their start-up time
-        compile_bytecode(python, Path(subprocess.run(
-            [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            check=True, capture_output=True, text=True).stdout.strip()))
+        compile_bytecode(
+            python,
+            Path(
+                subprocess.run(
+                    [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout.strip()
+            ),
+        )
 
 
 def pip(python: Path, *arguments: str) -> None:
@@ -104,9 +113,10 @@ def compile_bytecode(python: Path, *folders: Path) -> None:
 
 
 def uv_environment(python: Path) -> dict[str, str]:
-    """uv does not read pip's configuration: hand it the index that this machine's pip uses, if it has one."""
+    """What uv needs besides: it does not read pip's configuration, so hand it the index that pip uses."""
     environ = dict(os.environ)
-    asked = subprocess.run([str(python), "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True)
+    command = [str(python), "-m", "pip", "config", "get", "global.index-url"]
+    asked = subprocess.run(command, capture_output=True, text=True)
     if asked.returncode == 0 and asked.stdout.strip():
         environ.setdefault("UV_DEFAULT_INDEX", asked.stdout.strip())
     return environ
@@ -114,11 +124,13 @@ def uv_environment(python: Path) -> dict[str, str]:
 
 def debian_packages() -> str:
     """Install the Debian packages that are missing when run as root; else one sentence that names them."""
-    wanted = [w for line in (HERE / "debian.txt").read_text().splitlines() if (w := line.split("#")[0].strip())]
+    lines = (HERE / "debian.txt").read_text().splitlines()
+    wanted = [name for line in lines if (name := line.split("#")[0].strip())]
     dpkg = shutil.which("dpkg-query")
     if dpkg is None:
         return ""  # not Debian: the commands themselves will say what they lack
-    asked = subprocess.run([dpkg, "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted], capture_output=True, text=True)
+    command = [dpkg, "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted]
+    asked = subprocess.run(command, capture_output=True, text=True)
     present = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
     missing = [w for w in wanted if w not in present]
     if not missing:
@@ -130,7 +142,8 @@ def debian_packages() -> str:
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
     with open(os.devnull, "w") as null:
         subprocess.run([*apt, "update"], check=False, env=environ, stdout=null, stderr=null)
-        done = subprocess.run([*apt, "install", "--no-install-recommends", *missing], env=environ, stdout=null)
+        install_ = [*apt, "install", "--no-install-recommends", *missing]
+        done = subprocess.run(install_, env=environ, stdout=null)
     return "" if done.returncode == 0 else f"apt-get could not install: {' '.join(missing)}"
 
 

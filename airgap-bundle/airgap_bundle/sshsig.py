@@ -1,13 +1,15 @@
-"""Signatures over files that `ssh-keygen -Y verify` checks, so that an auditor needs no tool of ours.
+r"""Signatures over files that `ssh-keygen -Y verify` checks, so that an auditor needs no tool of ours.
 
-    $ ssh-keygen -Y verify -f allowed_signers -I plane -n controlplane-erasure \\
+    $ ssh-keygen -Y verify -f allowed_signers -I plane -n controlplane-erasure \
           -s certificate.json.sig < certificate.json
 
 Format: OpenSSH's PROTOCOL.sshsig, version 1, Ed25519, SHA-512. The blob is
 
-    "SSHSIG" || uint32 1 || string publickey || string namespace || string "" || string "sha512" || string signature
+    "SSHSIG" || uint32 1 || string publickey || string namespace || string "" || string "sha512"
+             || string signature
 
-and what is signed is `"SSHSIG" || namespace || "" || "sha512" || SHA-512(message)`, each a string with its length.
+and what is signed is `"SSHSIG" || namespace || "" || "sha512" || SHA-512(message)`, each a string with its
+length before it.
 """
 
 from __future__ import annotations

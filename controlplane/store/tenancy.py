@@ -80,7 +80,7 @@ class JobRow(SQLModel, table=True):
     requester: str = Field(max_length=63)
     created_at: datetime = Field(sa_type=UtcDateTime)
     began_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """Set before its first effect: from then on a restart goes on, and no longer asks if the plan is stale."""
+    """Set before its first effect: from then on a restart goes on, and does not ask if the plan is stale."""
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))

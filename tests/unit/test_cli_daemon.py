@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.client import Client, Unreachable
-from tests.attacks.daemon import Daemon
+from tests.daemon import Daemon
 
 WARNING = "warning: "
 

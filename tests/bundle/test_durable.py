@@ -1,4 +1,3 @@
-# ruff: noqa: D103, PLW1510
 """Durable writes, with full disks and sudden death at every line."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D101, D102, D103, S106, PLW1510
 """Keys against the real ssh-keygen, and against everything that is not a key."""
 
 from __future__ import annotations
