@@ -42,6 +42,15 @@ def faults(lab: Lab) -> Iterator[Faults]:
         yield proxies
 
 
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of a fresh PostgreSQL."""
+    from tests.lab.postgresql import running
+
+    with running() as url:
+        yield url
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

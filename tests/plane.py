@@ -24,10 +24,10 @@ PATIENCE = 240.0
 class Plane(Daemon):
     """`controlplane serve` for the lab (or for proxies before it), with a client that outlives its deaths."""
 
-    def make(self, clouds: Path, cloud: str = "lab") -> Plane:
-        """Make the site."""
+    def make(self, clouds: Path, cloud: str = "lab", *more: str) -> Plane:
+        """Make the site; `more` are further options of `init`."""
         operator = self.key.public.line
-        self.run("init", "--cloud", cloud, "--clouds", str(clouds), "--operator", operator)
+        self.run("init", "--cloud", cloud, "--clouds", str(clouds), "--operator", operator, *more)
         return self
 
     def setting(self, name: str, value: int | str) -> None:

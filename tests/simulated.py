@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -22,7 +22,7 @@ from controlplane.tenants.listing import Listing
 from controlplane.tenants.observed import COMPUTE, NETWORK, VOLUME, View, observe
 from controlplane.tenants.operations import Operation, operations
 from controlplane.tenants.plan import Plan, make_plan
-from controlplane.tenants.ports import Effect, Ids, Outcome
+from controlplane.tenants.ports import Effect, Ids, Outcome, Secret
 from controlplane.tenants.resources import Fields, Kind, Record, mark, unique_name
 from controlplane.tenants.rules import rule_key
 from controlplane.tenants.subnets import automatic_gateway, automatic_ranges
@@ -101,6 +101,8 @@ class Cloud:
     accesses: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     quotas: dict[str, dict[str, Row]] = field(default_factory=dict)
     assignments: list[Row] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Identifier of a user or of an application credential -> what opens it now."""
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -204,15 +206,25 @@ class Cloud:
         if effect.action == "update":
             id_ = effect.have.id if effect.have else ids.id(effect.address)
             self._update(kind, id_, effect, ids)
-            return Outcome(id_, fields, self._facts(kind, id_))
+            secrets = self._new_secret(effect.address, id_) if "credentials" in effect.changed else ()
+            return Outcome(id_, fields, self._facts(kind, id_), secrets)
         words = mark(ids.tenant, effect.address, fields.get("description"))
         id_ = _CREATE[kind](self, fields, words, ids)
-        return Outcome(id_, fields, self._facts(kind, id_, effect.address))
+        told = kind in (Kind.USER, Kind.APPLICATION_CREDENTIAL)
+        secrets = self._new_secret(effect.address, id_) if told else ()
+        return Outcome(id_, fields, self._facts(kind, id_), secrets)
+
+    def _new_secret(self, address: str, id_: str) -> tuple[Secret]:
+        """What opens it from now on; it is told this once."""
+        self.count += 1
+        self.secrets[id_] = f"secret {self.count} of {id_}"
+        word = "password" if address.startswith("user/") else "secret"
+        return (Secret(address, {word: self.secrets[id_]}),)
 
     def perform_many(self, effects: Sequence[Effect], ids: Ids) -> list[Outcome | Exception]:
         return [self.perform(effect, ids) for effect in effects]
 
-    def _facts(self, kind: Kind, id_: str, address: str = "") -> Fields:
+    def _facts(self, kind: Kind, id_: str) -> Fields:
         if kind is Kind.SUBNET:
             return {"cidr": self.table("subnets")[id_]["cidr"]}
         if kind is Kind.SECURITY_GROUP:
@@ -283,6 +295,8 @@ class Cloud:
 
     def _credential(self, fields: Fields, words: str, ids: Ids) -> str:
         user, project = ids.id(fields["user"]), ids.id(fields["project"])
+        if ids.password(fields["user"]) != self.secrets.get(user):
+            raise Refused(f"nobody can log in as {fields['user']}, and only its owner makes one")
         self._unique("application_credentials", fields["name"], user_id=user)
         actors = {user, *(group for group, users in self.members.items() if user in users)}
         held: set[str] = set()
@@ -426,6 +440,7 @@ class Cloud:
             port_range_max=high,
             remote_ip_prefix=fields["cidr"],
             remote_group_id=ids.id(fields["group"]) if fields["group"] else None,
+            description=fields.get("description") or "",
         )
 
     def rule(self, group: str, **values: Any) -> str:
@@ -709,10 +724,11 @@ def _ids_in(assignment: Row) -> set[str]:
 
 @dataclass
 class World:
-    """A cloud and what the plane remembers of its tenants."""
+    """A cloud, and what the plane keeps of its tenants: records, and secrets that somebody can receive."""
 
     cloud: Cloud = field(default_factory=Cloud)
     records: dict[str, Record] = field(default_factory=dict)
+    store: dict[str, str] = field(default_factory=dict)
 
     def view(self, tenant: str, shuffled: random.Random | None = None) -> View:
         return observe(tenant, self.cloud.listing(shuffled), self.records)
@@ -743,7 +759,7 @@ class World:
                 if effect.action == "create":
                     rules |= self._settle(effect.address, outcome, desired)
             known.learn(effect.address, outcome)
-            self._record(effect, outcome)
+            self.record(effect, outcome, desired)
         for change in plan.changes:
             if change.action == "forget":
                 del self.records[change.address]
@@ -754,20 +770,37 @@ class World:
         kept = {}
         for key, id_ in outcome.facts.get("default_rules", {}).items():
             rule = f"rule/{address.removeprefix('security-group/')}/{key}"
-            if rule in desired.resources:
+            want = desired.resources.get(rule)
+            if want is not None and not want.fields.get("description"):
                 kept[rule] = id_
             else:
                 del self.cloud.table("rules")[id_]
         return kept
 
-    def _record(self, effect: Effect, outcome: Outcome) -> None:
+    def record(self, effect: Effect, outcome: Outcome, desired: Desired) -> None:
+        """As the journal of a job does it."""
+        for secret in outcome.secrets:
+            if "credentials" in desired[secret.address].fields:
+                [self.store[secret.address]] = secret.values.values()
         if effect.action == "delete":
             self.records.pop(effect.address, None)
+            self.store.pop(effect.address, None)
         elif effect.want is not None:
             fields = dict(effect.want.fields)
             if "credentials" in fields:
-                fields["credentials"] = SEALED
+                fields["credentials"] = SEALED if effect.address in self.store else "lost"
             self.records[effect.address] = Record(effect.address, outcome.id, fields)
+
+    def lose(self, address: str) -> None:
+        """A crash came after the effect and before its secret was stored."""
+        record = self.records[address]
+        self.records[address] = replace(record, fields={**record.fields, "credentials": "lost"})
+        del self.store[address]
+
+    def useless(self, desired: Desired) -> list[str]:
+        """Whose stored secret is missing, or opens nothing any more."""
+        wanted = [a for a, resource in desired.resources.items() if "credentials" in resource.fields]
+        return [a for a in wanted if self.store.get(a) != self.cloud.secrets[self.records[a].id]]
 
 
 def built(desired: Desired, *, recorded: bool = True) -> World:
@@ -776,4 +809,5 @@ def built(desired: Desired, *, recorded: bool = True) -> World:
     world.apply(desired, lambda ready: ready[0])
     if not recorded:
         world.records.clear()
+        world.store.clear()
     return world

@@ -36,7 +36,8 @@ RULES: tuple[Mapping[str, Any], ...] = (
     {"ether": "IPv6", "protocol": "ipv6-icmp", "cidr": "::/0"},
     {"protocol": "udp", "ports": 53, "group": "web"},
     {"protocol": "udp", "ports": 53, "group": "db"},
-    {"direction": "egress", "protocol": "tcp", "ports": 5432},
+    {"direction": "egress", "protocol": "tcp", "ports": 5432, "description": "Databases"},
+    {"direction": "egress", "description": "Anywhere"},
 )
 
 
@@ -228,8 +229,10 @@ def _possible_routes(cidrs: list[str | None]) -> list[Written]:
 
 
 def _security_group(draw: Draw, name: str, groups: list[str]) -> Written:
-    rules = [rule for rule in RULES if rule.get("group") in (None, *groups)]
     egress = one(draw, "allow", "deny")
+    rules = [rule for rule in RULES if rule.get("group") in (None, *groups)]
+    if egress == "allow":  # that is what the last one says
+        rules = rules[:-1]
     return {"name": name, "description": one(draw, *TEXTS), "egress": egress, "rules": some(draw, rules)}
 
 

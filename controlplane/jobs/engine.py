@@ -22,6 +22,8 @@ WORKFLOW = "run_job"
 VERSION = "1"
 """Raise it when a running workflow could not go on under new code; workers take only their own version."""
 
+logging.getLogger("dbos").setLevel(logging.WARNING)
+
 Handler = Callable[[str], None]
 """Does the work of the job with this id and writes its outcome into its row. Safe to run again."""
 
@@ -30,6 +32,7 @@ class JobQueue:
     """Where jobs are put, by any process that has the database."""
 
     def __init__(self, database: Engine) -> None:
+        DBOS.migrate(database.url.render_as_string(hide_password=False))  # done already: nothing happens
         self._client = DBOSClient(system_database_engine=database, application_name=NAME, lazy=True)
 
     def put(self, session: Session, job_id: str) -> None:
@@ -73,7 +76,6 @@ class Worker:
             "application_version": VERSION,
             "log_level": "WARNING",
             "max_executor_threads": 4 * self._at_once,
-            "use_listen_notify": False,
         }
         DBOS(config=config)
         handler = self._handler
@@ -88,7 +90,6 @@ class Worker:
 
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=self._at_once, polling_interval_sec=self._poll)
-        logging.getLogger("dbos").setLevel(logging.WARNING)
 
     def stop(self, seconds: float = 10) -> None:
         """Stop taking jobs; those at work are left to be resumed."""

@@ -164,7 +164,8 @@ class _Run:
         try:
             for key, id_ in outcome.facts.get("default_rules", {}).items():
                 rule = f"rule/{home}/{key}"
-                if rule in self.desired.resources:
+                want = self.desired.resources.get(rule)
+                if want is not None and not want.fields.get("description"):  # Neutron's has none of ours
                     self.made_rules[rule] = id_
                 else:
                     self.cloud.perform(Effect("delete", rule, None, Observed(rule, id_, {})), self.known)

@@ -223,6 +223,9 @@ def _change(want: Resource, differences: tuple[Difference, ...]) -> Change:
     trait = TRAITS[want.kind]
     causes = " and ".join(sorted({d.cause for d in differences}))
     fixed = [d.field for d in differences if d.field not in trait.updatable and "*" not in trait.updatable]
+    if not fixed and want.kind is Kind.USER and any(d.field == "credentials" for d in differences):
+        loses, undo = "the user's present password", "nothing brings it back"
+        return Change(Action.UPDATE, want.address, causes, differences, loses, undo)
     if not fixed:
         return Change(Action.UPDATE, want.address, causes, differences, "", "set the old values again")
     why = f"OpenStack cannot change {', '.join(fixed)}; {causes}"
@@ -253,17 +256,9 @@ def _renew_passwords(changes: dict[str, Change], desired: Desired, view: View) -
         known = also.differences if also is not None else ()
         if any(d.field == "credentials" for d in known):
             continue
-        cause = f"{address} is made in the user's name"
         have = view.resources[user].fields.get("credentials")
-        renewed = Difference("credentials", have, "renewed", cause)
-        changes[user] = Change(
-            Action.UPDATE,
-            user,
-            cause,
-            (*known, renewed),
-            "the user's present password",
-            "nothing brings it back",
-        )
+        renewed = Difference("credentials", have, "renewed", f"{address} is made in the user's name")
+        changes[user] = _change(desired.resources[user], (*known, renewed))
 
 
 def _cascade(changes: dict[str, Change], desired: Desired, view: View) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -164,36 +160,6 @@ class TestNonces:
             forget_nonces(session, NOW)
         with reading(engine) as session:
             assert [n.nonce for n in session.exec(select(Nonce)).all()] == ["new"]
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """A PostgreSQL of our own on a Unix socket."""
-    installed = sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    found = shutil.which("initdb") or (installed[-1] if installed else "")
-    if not found:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    bin_folder = Path(found).resolve().parent
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own folders are closed to other users
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL does not run as root
-        as_user = ["setpriv", "--reuid=nobody", "--clear-groups", "--"]
-        shutil.chown(folder, "nobody")
-    data = folder / "data"
-
-    def run(*command: str | Path) -> None:
-        done = subprocess.run([*as_user, *map(str, command)], capture_output=True, text=True, cwd="/")
-        if done.returncode:
-            pytest.skip(f"PostgreSQL does not start here: {done.stderr.strip()[-200:]}")
-
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    try:
-        run(bin_folder / "initdb", "-D", data, "-U", "plane", "-A", "trust", "--no-sync")
-        run(bin_folder / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start")
-        yield f"postgresql+psycopg://plane@/postgres?host={folder}"
-        run(bin_folder / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_postgresql_serves_as_well(postgresql: str) -> None:
