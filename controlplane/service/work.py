@@ -235,6 +235,7 @@ class Work:
         """Keep everybody out, then stop what runs, remembering it first."""
         domain, projects = self._domain_and_projects(job.tenant)
         self._mark_begun(job)
+        journal.tell("started", total=1)
         self.cloud.set_access(domain, False)
         journal.tell("step", address="domain", action="disable", state="done")
         stopped: set[str] = set()
@@ -263,12 +264,12 @@ class Work:
         """Let people in again and start what ran before."""
         domain, projects = self._domain_and_projects(job.tenant)
         self._mark_begun(job)
+        with reading(self.tenancy.database) as session:
+            servers = self.tenancy.tenant_row(session, job.tenant).stopped_servers or []
+        journal.tell("started", total=1 + len(servers))
         self.cloud.set_access(domain, True)
         self.cloud.lock_servers(projects, False)
         journal.tell("step", address="domain", action="enable", state="done")
-        with reading(self.tenancy.database) as session:
-            servers = self.tenancy.tenant_row(session, job.tenant).stopped_servers or []
-        journal.tell("started", total=len(servers))
         missing = []
         for id_, problem in self.pool.map(self._start_server, servers):
             journal.tell(

@@ -55,7 +55,8 @@ def hanging_on(desired: Desired, address: str, soft: set[Kind] = ORDER_ONLY) -> 
 def renewed(desired: Desired, made: set[str]) -> dict[str, Action]:
     """Users who are there and get another password, because a credential of theirs is made in their name."""
     credentials = [desired[a] for a in made if kind_of(a) is Kind.APPLICATION_CREDENTIAL]
-    return {c.fields["user"]: Action.UPDATE for c in credentials if c.fields["user"] not in made}
+    users = {str(c.fields["user"]) for c in credentials} & desired.resources.keys()
+    return dict.fromkeys(users - made, Action.UPDATE)
 
 
 def one_of(desired: Desired, wanted: Callable[[Resource], bool], rng: random.Random) -> Resource:
