@@ -229,6 +229,22 @@ def test_a_default_rule_that_is_wanted_costs_no_request_and_another_is_deleted()
     assert ("done", wanted) in cloud.told
 
 
+def test_a_default_rule_about_which_the_spec_says_something_is_made_with_it() -> None:
+    cloud, ids, wanted = Scripted({GROUP: BORN}), known(), f"rule/p/web/{V4}"
+    said = Resource(wanted, {"description": "Anywhere"})
+    make = Operation(("make", wanted), Effect("create", wanted, said, None), frozenset({("make", GROUP)}))
+    desired = Desired("ministry", {wanted: said})
+    as_cloud: Cloud = cloud  # type: ignore[assignment]
+    run([making(GROUP), make], as_cloud, ids, desired, cloud, AtOnce())
+    assert cloud.requests == [
+        [f"create {GROUP}"],
+        [f"delete rule/p/web/{V4}"],
+        [f"delete rule/p/web/{V6}"],
+        [f"create {wanted}"],
+    ]
+    assert ids.id(wanted) == f"id-{wanted}"
+
+
 def test_default_rules_and_others_of_one_batch_are_told_apart() -> None:
     cloud = Scripted({GROUP: BORN})
     rules = [f"rule/p/web/{key}" for key in (V4, V6, "ingress:IPv4:tcp:22:any", "ingress:IPv4:tcp:80:any")]
@@ -261,6 +277,24 @@ def test_what_was_made_is_known_to_what_comes_after() -> None:
     do(cloud, making("user/a"), ids=ids)
     assert (ids.id("user/a"), ids.facts("user/a"), ids.password("user/a")) == ("u-1", {"b": 2}, "s3cret")
     assert "s3cret" not in repr(secret)
+
+
+def test_a_password_that_was_renewed_is_known_to_what_logs_in_with_it() -> None:
+    known_then: dict[str, str | None] = {}
+
+    class Cloud(Scripted):
+        def perform(self, effect: Effect, ids: Ids) -> Outcome:
+            known_then[effect.address] = ids.password("user/a")
+            return super().perform(effect, ids)
+
+    update = Effect(
+        "update", "user/a", Resource("user/a", {}), Observed("user/a", "u-1", {}), ("credentials",)
+    )
+    secret = Secret("user/a", {"user": "a", "password": "n3w"})
+    cloud = Cloud({"user/a": Outcome("u-1", secrets=[secret])})
+    login = making("application-credential/a/ci", "user/a")
+    do(cloud, login, Operation(("make", "user/a"), update))
+    assert known_then == {"user/a": None, "application-credential/a/ci": "n3w"}
 
 
 def test_what_was_deleted_is_known_no_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -137,6 +138,18 @@ def test_a_rule_is_what_it_lets_through(rule: dict[str, Any], key: str) -> None:
     assert [a for a in ministry(edit).resources if a.startswith("rule/")] == [f"rule/prod/web/{key}"]
 
 
+def test_a_rule_says_a_description_only_when_it_has_one() -> None:
+    def edit(written: Any) -> None:
+        rules = [{"protocol": "tcp", "description": "All of TCP"}, {"protocol": "udp"}]
+        written["projects"][0]["security_groups"] = [{"name": "web", "egress": "deny", "rules": rules}]
+
+    said = {a: r.fields.get("description", ...) for a, r in ministry(edit).resources.items() if "rule/" in a}
+    assert said == {
+        "rule/prod/web/ingress:IPv4:tcp:any:any": "All of TCP",
+        "rule/prod/web/ingress:IPv4:udp:any:any": ...,
+    }
+
+
 def test_a_group_that_lets_out_has_the_rules_that_neutron_makes() -> None:
     out = {f"rule/prod/web/egress:{ether}:any:any:any" for ether in ("IPv4", "IPv6")}
     assert out <= ministry().resources.keys()
@@ -167,13 +180,30 @@ def test_a_key_is_compared_without_its_comment() -> None:
     assert ministry()["keypair/anna/laptop"].fields["public_key"].count(" ") == 1
 
 
-def test_secrets_are_sealed_only_when_somebody_can_open_them() -> None:
-    def nobody(written: Any) -> None:
-        written["users"][0] |= {"tenant_manager": False, "public_key": None}
+def no_manager(written: Any) -> None:
+    written["users"][0] |= {"tenant_manager": False, "public_key": None}
 
-    address = "application-credential/robot/deploy"
-    assert ministry()[address].fields["credentials"] == SEALED
-    assert "credentials" not in ministry(nobody)[address].fields
+
+def own_key(written: Any) -> None:
+    written["users"][0] |= {"tenant_manager": False}
+
+
+@pytest.mark.parametrize(
+    ("edit", "sealed"),
+    [
+        (lambda written: None, {"user/anna", "user/robot", "application-credential/robot/deploy"}),
+        (own_key, {"user/anna"}),
+        (no_manager, set()),
+    ],
+    ids=["a manager's key", "a user's own key", "no key"],
+)
+def test_secrets_are_sealed_only_when_somebody_can_open_them(
+    edit: Callable[[Any], object], sealed: set[str]
+) -> None:
+    fields = {resource.address: resource.fields for resource in ministry(edit).resources.values()}
+    assert {a: f["credentials"] for a, f in fields.items() if "credentials" in f} == dict.fromkeys(
+        sealed, SEALED
+    )
 
 
 def test_a_credential_waits_for_roles_that_come_through_a_group() -> None:

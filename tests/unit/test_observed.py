@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -225,11 +226,20 @@ def test_a_role_that_the_site_does_not_list_keeps_its_identifier(world: World) -
     assert "assignment/id:r-of-a-domain/user/anna/project/dev" in seen(world)
 
 
-def test_a_credential_of_unknown_secret_is_lost(world: World) -> None:
-    address = "application-credential/robot/deploy"
-    assert seen(world)[address].fields["credentials"] == "sealed"
-    world.records[address] = Record(address, "another", world.records[address].fields)
-    assert seen(world)[address].fields["credentials"] == "lost"
+@pytest.mark.parametrize("address", ["user/anna", "application-credential/robot/deploy"])
+def test_a_secret_that_is_not_in_the_store_is_lost(world: World, address: str) -> None:
+    def credentials() -> object:
+        return seen(world)[address].fields["credentials"]
+
+    record = world.records[address]
+    assert credentials() == "sealed"
+    for fields in ({**record.fields, "credentials": "lost"}, {"name": "recorded while nobody had a key"}):
+        world.records[address] = replace(record, fields=fields)
+        assert credentials() == "lost"
+    world.records[address] = replace(record, id="another")
+    assert credentials() == "lost"
+    del world.records[address]
+    assert credentials() == "lost"
 
 
 def test_key_pairs_of_a_person_are_not_the_planes(world: World) -> None:
@@ -284,6 +294,13 @@ def test_a_rule_of_somebody_else_is_told_apart(world: World, key: str) -> None:
     world.cloud.rule(group, direction="ingress", ethertype="IPv4", **RULES[key])
     assert f"rule/prod/web/{key}" in seen(world)
     assert len(seen(world)) == len(built_addresses()) + 1
+
+
+@pytest.mark.parametrize(("raw", "word"), [("Web", "Web"), ("", None), (None, None)])
+def test_what_is_said_about_a_rule_is_seen(world: World, raw: str | None, word: str | None) -> None:
+    address = "rule/prod/web/ingress:IPv4:tcp:443:any"
+    row(world, "rules", address)["description"] = raw
+    assert seen(world)[address].fields["description"] == word
 
 
 def test_the_default_group_of_a_project_is_left_to_its_people(world: World) -> None:

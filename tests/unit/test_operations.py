@@ -140,6 +140,17 @@ def test_a_quota_changes_after_deletes_and_before_creates() -> None:
     assert ("make", "network-quota/prod") in todo["make", "subnet/prod/new/one"].after
 
 
+def test_a_credential_is_made_after_its_owner_has_a_new_password() -> None:
+    world, address = built(ministry()), "application-credential/robot/deploy"
+    world.lose(address)
+    todo = planned(world, ministry())
+    renewal = todo["make", "user/robot"]
+    assert (renewal.effect.action, renewal.effect.changed) == ("update", ("credentials",))
+    assert renewal.after == frozenset()
+    assert todo["make", address].after == {("delete", address), ("make", "user/robot")}
+    assert len(todo) == 3
+
+
 def test_an_update_waits_for_no_stranger() -> None:
     def edit(written: Any) -> None:
         written["projects"][0].update(server_groups=[], description="New")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controlplane.tenants.desired import Desired
-from controlplane.tenants.plan import Action, Change, Plan
+from controlplane.tenants.plan import Action, Change, Difference, Plan
 from controlplane.tenants.resources import Record, mark
 from tests.simulated import PLANE_USER, World, built
 from tests.tenant_specs import KEYS, ministry
@@ -117,42 +117,53 @@ def test_an_image_that_was_rejected_is_accepted_again(world: World) -> None:
     assert changes(world.plan(MINISTRY)) == {"image-access/hospital-appliance/prod": Action.UPDATE}
 
 
-REPLACED: list[tuple[str, Callable[[Any], object], str, set[str]]] = [
+REPLACED: list[tuple[str, Callable[[Any], object], str, dict[str, Action]]] = [
     (
         "subnet/prod/app/web",
         lambda s: s["projects"][0]["networks"][0]["subnets"][0].update(cidr="10.0.0.0/25"),
         "cidr",
-        {"interface/prod/edge/app/web"},
+        {"interface/prod/edge/app/web": Action.REPLACE},
     ),
     (
         "server-group/prod/web",
         lambda s: s["projects"][0]["server_groups"][0].update(policy="affinity"),
         "policy",
-        set(),
+        {},
     ),
     (
         "keypair/anna/laptop",
         lambda s: s["users"][0]["keypairs"][0].update(public_key=KEYS[0]),
         "public_key",
-        set(),
+        {},
     ),
-    ("flavor/f.db", lambda s: s["flavors"][0].update(vcpus=4), "vcpus", {"flavor-access/f.db/prod"}),
+    (
+        "flavor/f.db",
+        lambda s: s["flavors"][0].update(vcpus=4),
+        "vcpus",
+        {"flavor-access/f.db/prod": Action.REPLACE},
+    ),
+    (
+        "rule/prod/web/ingress:IPv4:any:any:group=db",
+        lambda s: s["projects"][0]["security_groups"][0]["rules"][1].update(description="From the database"),
+        "description",
+        {},
+    ),
     (
         "application-credential/robot/deploy",
         lambda s: s["users"][1]["application_credentials"][0].update(roles=["reader"]),
         "roles",
-        set(),
+        {"user/robot": Action.UPDATE},
     ),
 ]
 
 
 @pytest.mark.parametrize(("address", "edit", "field", "along"), REPLACED, ids=[r[0] for r in REPLACED])
 def test_what_openstack_cannot_change_is_replaced_with_what_hangs_on_it(
-    world: World, address: str, edit: Callable[[Any], object], field: str, along: set[str]
+    world: World, address: str, edit: Callable[[Any], object], field: str, along: dict[str, Action]
 ) -> None:
     desired = ministry(edit)
     plan = world.plan(desired)
-    assert changes(plan) == dict.fromkeys({address, *along}, Action.REPLACE)
+    assert changes(plan) == {address: Action.REPLACE, **along}
     change = next(c for c in plan.changes if c.address == address)
     assert change.cause == f"OpenStack cannot change {field}; the spec changed"
     world.apply(desired, lambda ready: ready[-1])
@@ -199,13 +210,146 @@ def test_without_a_record_nobody_knows_who_moved(world: World) -> None:
     assert only(world.plan(desired)).cause == "differs from the spec"
 
 
-def test_a_secret_that_was_lost_is_made_anew_and_said_to_be(world: World) -> None:
-    address = "application-credential/robot/deploy"
-    record = world.records[address]
-    world.records[address] = replace(record, fields={**record.fields, "credentials": "lost"})
-    change = only(world.plan(MINISTRY))
-    assert (change.action, change.address) == (Action.REPLACE, address)
-    assert change.cause == "OpenStack cannot change credentials; its secret is not in our store"
+# --- secrets ----------------------------------------------------------------------------------------------
+
+DEPLOY = "application-credential/robot/deploy"
+RENEWED = Change(
+    Action.UPDATE,
+    "user/robot",
+    f"{DEPLOY} is made in the user's name",
+    (Difference("credentials", "sealed", "renewed", f"{DEPLOY} is made in the user's name"),),
+    "the user's present password",
+    "nothing brings it back",
+)
+NOT_STORED = "its secret is not in our store"
+
+
+def credential(name: str, user: int = 1) -> Callable[[Any], object]:
+    given = {"name": name, "project": "prod", "roles": ["member"]}
+    return lambda s: s["users"][user].setdefault("application_credentials", []).append(given)
+
+
+def repaired(world: World, desired: Desired = MINISTRY) -> bool:
+    """One round makes it equal, and everything that was stored opens what it is for."""
+    world.apply(desired, lambda ready: ready[-1])
+    return world.plan(desired).empty and world.useless(desired) == []
+
+
+def test_a_lost_secret_of_a_program_is_made_anew_with_the_password_of_its_owner(world: World) -> None:
+    world.lose(DEPLOY)
+    user, made = world.plan(MINISTRY).changes
+    assert user == RENEWED
+    assert (made.action, made.address) == (Action.REPLACE, DEPLOY)
+    assert made.cause == f"OpenStack cannot change credentials; {NOT_STORED}"
+    assert repaired(world)
+
+
+def test_a_lost_password_is_made_anew_and_said_to_be(world: World) -> None:
+    world.lose("user/anna")
+    lost = Difference("credentials", "lost", "sealed", NOT_STORED)
+    assert only(world.plan(MINISTRY)) == Change(
+        Action.UPDATE, "user/anna", NOT_STORED, (lost,), RENEWED.loses, RENEWED.undo
+    )
+    assert repaired(world)
+
+
+def test_a_password_that_is_made_anew_anyway_is_made_anew_once(world: World) -> None:
+    world.lose("user/robot")
+    world.lose(DEPLOY)
+    user, made = world.plan(MINISTRY).changes
+    assert (user.cause, made.address) == (NOT_STORED, DEPLOY)
+    assert [(d.have, d.want) for d in user.differences] == [("lost", "sealed")]
+    assert repaired(world)
+
+
+def test_a_credential_that_was_removed_outside_is_made_again_in_its_owners_name(world: World) -> None:
+    world.cloud.table("application_credentials").clear()
+    assert changes(world.plan(MINISTRY)) == {"user/robot": Action.UPDATE, DEPLOY: Action.CREATE}
+    assert world.plan(MINISTRY).changes[0] == RENEWED
+    assert repaired(world)
+
+
+def test_two_new_credentials_renew_the_password_of_their_owner_once(world: World) -> None:
+    desired = ministry(lambda s: [credential(name)(s) for name in ("one", "two")])
+    plan = world.plan(desired)
+    made = "application-credential/robot/"
+    assert changes(plan) == {
+        "user/robot": Action.UPDATE,
+        f"{made}one": Action.CREATE,
+        f"{made}two": Action.CREATE,
+    }
+    assert plan.changes[0].cause == f"{made}one is made in the user's name"
+    assert repaired(world, desired)
+
+
+def test_what_else_changes_of_a_user_stands_beside_the_new_password(world: World) -> None:
+    world.cloud.table("users")[own(world, "user/robot")]["email"] = "other@ministry.example"
+    world.lose(DEPLOY)
+    user = world.plan(MINISTRY).changes[0]
+    assert user.differences == (
+        Difference("email", "other@ministry.example", None, "changed outside the plane"),
+        *RENEWED.differences,
+    )
+    assert user.cause == f"{RENEWED.cause} and changed outside the plane"
+    assert (user.action, user.loses, user.undo) == (RENEWED.action, RENEWED.loses, RENEWED.undo)
+    assert repaired(world)
+
+
+def test_another_change_of_a_user_leaves_the_password_alone(world: World) -> None:
+    opens = dict(world.cloud.secrets)
+    desired = ministry(lambda s: s["users"][1].update(description="A program", application_credentials=[]))
+    plan = world.plan(desired)
+    assert changes(plan) == {"user/robot": Action.UPDATE, DEPLOY: Action.DELETE}
+    assert [c.address for c in plan.losses] == [DEPLOY]
+    assert repaired(world, desired)
+    assert world.cloud.secrets == opens
+
+
+def test_a_new_user_gets_a_password_and_loses_none(world: World) -> None:
+    user = {"name": "bot", "groups": ["ops"]}
+    desired = ministry(lambda s: [s["users"].append(user), credential("ci", 2)(s)])
+    plan = world.plan(desired)
+    assert changes(plan) == dict.fromkeys(
+        ("user/bot", "membership/ops/bot", "application-credential/bot/ci"), Action.CREATE
+    )
+    assert plan.losses == ()
+    assert repaired(world, desired)
+
+
+def test_a_user_who_was_removed_outside_is_made_again_and_not_updated(world: World) -> None:
+    world.cloud.table("users").pop(own(world, "user/robot"))
+    world.cloud.table("application_credentials").clear()
+    planned = changes(world.plan(MINISTRY))
+    assert (planned["user/robot"], planned[DEPLOY]) == (Action.CREATE, Action.CREATE)
+
+
+def nobody(written: Any) -> None:
+    written["users"][0] |= {"tenant_manager": False, "public_key": None}
+
+
+def test_a_password_that_nobody_can_receive_is_renewed_all_the_same() -> None:
+    def edit(written: Any) -> None:
+        nobody(written)
+        credential("ci")(written)
+
+    world, desired = built(ministry(nobody)), ministry(edit)
+    assert world.store == {}
+    user, _ = world.plan(desired).changes
+    assert [(d.have, d.want) for d in user.differences] == [("lost", "renewed")]
+    assert user.loses == RENEWED.loses
+    assert repaired(world, desired)
+    assert world.store == {}
+
+
+def test_the_first_person_who_can_receive_secrets_has_all_of_them_made_anew() -> None:
+    world = built(ministry(nobody))
+    plan = world.plan(MINISTRY)
+    assert {c.address: (c.action, c.loses) for c in plan.losses} == {
+        "user/anna": (Action.UPDATE, RENEWED.loses),
+        "user/robot": (Action.UPDATE, RENEWED.loses),
+        DEPLOY: (Action.REPLACE, "access of the programs that use it"),
+    }
+    assert repaired(world)
 
 
 # --- drift: something too many ----------------------------------------------------------------------------
