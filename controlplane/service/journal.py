@@ -12,13 +12,14 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine, delete
-from sqlmodel import Session
+from sqlalchemy import Engine
+from sqlmodel import Session, SQLModel
 
 from airgap_bundle.keys import PublicKey
-from controlplane.store.database import writing
+from controlplane.store.database import store, writing
 from controlplane.store.tenancy import JobEventRow, RecordRow, SealedRow
 from controlplane.tenants.apply import reason_of, resource_of
 from controlplane.tenants.operations import Operation
@@ -33,13 +34,15 @@ class Ledger:
 
     def __init__(self, database: Engine) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[Write | threading.Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Write | SQLModel | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._broken: Exception | None = None
+        self.commits = 0
+        """Grows with each transaction: who shows events looks into the database only when it has grown."""
         self._thread.start()
 
-    def put(self, write: Write) -> None:
-        """Have `write` run in a coming transaction."""
+    def put(self, write: Write | SQLModel) -> None:
+        """Have `write` run in a coming transaction, or a row stored in it (over one with the same key)."""
         self._queue.put(write)
 
     def flush(self) -> None:
@@ -61,12 +64,12 @@ class Ledger:
             items = [self._queue.get()]
             while not self._queue.empty() and len(items) < 500:
                 items.append(self._queue.get())
-            writes = [item for item in items if callable(item)]
+            writes = [item for item in items if callable(item) or isinstance(item, SQLModel)]
             try:
                 if writes:
                     with writing(self._database) as session:
-                        for write in writes:
-                            write(session)
+                        _write_all(session, writes)
+                    self.commits += 1
                     # crash before this line: the marks tell the next look
             except (
                 Exception
@@ -77,6 +80,16 @@ class Ledger:
                     item.set()
             if None in items:
                 return
+
+
+def _write_all(session: Session, writes: Sequence[Write | SQLModel]) -> None:
+    """In order; neighbouring rows of one table in one statement."""
+    for table, same in groupby(writes, key=lambda w: type(w) if isinstance(w, SQLModel) else None):
+        if table is None:
+            for write in same:
+                write(session)  # type: ignore[operator]
+        else:
+            store(session, [row for row in same if isinstance(row, SQLModel)])
 
 
 class JobJournal:
@@ -95,8 +108,7 @@ class JobJournal:
 
     def tell(self, kind: str, **data: Any) -> None:
         """An event that whoever follows the job sees."""
-        row = JobEventRow(job_id=self._job, at=self._clock(), kind=kind, data=data)
-        self._ledger.put(lambda session: session.add(row))
+        self._ledger.put(JobEventRow(job_id=self._job, at=self._clock(), kind=kind, data=data))
 
     def began(self, operation: Operation) -> None:
         """An effect is about to be tried."""
@@ -107,30 +119,23 @@ class JobJournal:
         want, address, now = resource_of(operation), operation.address, self._clock()
         sealed = {s.address: self._sealed(s, now) for s in outcome.secrets}
 
-        def write(session: Session) -> None:
-            for at, row in sealed.items():
-                if row is not None:
-                    row["openstack_id"] = outcome.id if at == address else row["openstack_id"]
-                    session.merge(SealedRow(**row))
-            if want is None:
-                session.execute(delete(RecordRow).where(*_is(RecordRow, self._tenant, address)))
-                session.execute(delete(SealedRow).where(*_is(SealedRow, self._tenant, address)))
-                return
-            fields = dict(want.fields)
-            kept = sealed.get(address) or session.get(SealedRow, (self._tenant, address))
-            if "credentials" in fields and kept is None:
-                fields["credentials"] = "lost"
+        for at, row in sealed.items():
+            if row is not None:
+                row["openstack_id"] = outcome.id if at == address else row["openstack_id"]
+                self._ledger.put(SealedRow(**row))
+        if want is None:
+            self._ledger.put(lambda session: _drop(session, self._tenant, address))
+        else:
             record = RecordRow(
                 tenant=self._tenant,
                 address=address,
                 openstack_id=outcome.id,
-                fields=fields,
+                fields=dict(want.fields),
                 changed_at=now,
                 job_id=self._job,
             )
-            session.merge(record)
-
-        self._ledger.put(write)
+            secret = "credentials" in want.fields and sealed.get(address) is None
+            self._ledger.put((lambda session: _keep_if_sealed(session, record)) if secret else record)
         self.tell("step", address=address, action=operation.effect.action, state="done")
 
     def failed(self, operation: Operation, reason: Exception) -> None:
@@ -164,5 +169,15 @@ class JobJournal:
         }
 
 
-def _is(table: Any, tenant: str, address: str) -> tuple[Any, Any]:
-    return table.tenant == tenant, table.address == address
+def _drop(session: Session, tenant: str, address: str) -> None:
+    for table in (RecordRow, SealedRow):
+        if row := session.get(table, (tenant, address)):
+            session.delete(row)
+    session.flush()
+
+
+def _keep_if_sealed(session: Session, record: RecordRow) -> None:
+    """A record that says `sealed` only if the store has it: a change of something else made no new secret."""
+    if session.get(SealedRow, (record.tenant, record.address)) is None:
+        record.fields = {**record.fields, "credentials": "lost"}
+    store(session, [record])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 
 from controlplane.tenants.listing import Listing, Scope
@@ -22,8 +23,11 @@ class Observer:
         self._next: tuple[Scope, Future[Listing]] | None = None
         self._looking = False
 
-    def look(self, scope: Scope) -> Listing:
-        """A listing of at least `scope`. Raises CloudUnavailable, CloudRefused."""
+    def look(self, scope: Scope, wait: float = 0.0) -> Listing:
+        """A listing of at least `scope`, begun after `wait` seconds in which others may join.
+
+        Raises CloudUnavailable, CloudRefused.
+        """
         with self._lock:
             if self._next is None:
                 self._next = (scope, Future())
@@ -34,6 +38,7 @@ class Observer:
             if lead:
                 self._looking = True
         if lead:
+            time.sleep(wait)
             self._serve(future)
         return future.result()
 

@@ -48,7 +48,7 @@ from controlplane.tenants.errors import (
     UnknownJob,
     UnknownTenant,
 )
-from controlplane.tenants.facts import SiteFacts, read_facts
+from controlplane.tenants.facts import read_facts
 from controlplane.tenants.lifecycle import State, step
 from controlplane.tenants.listing import Listing, Scope
 from controlplane.tenants.observed import View, observe
@@ -57,6 +57,9 @@ from controlplane.tenants.quotas import QuotaClasses, resolve
 from controlplane.tenants.reading import ReadSpec, read
 from controlplane.tenants.resources import Record
 from controlplane.tenants.scope import scope_of
+
+FRESH = timedelta(seconds=10)
+"""How long a look that a plan was made from stands for the look with which its job begins."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Considered:
     spec: ReadSpec
     limits: Mapping[str, Limits]
     desired: Desired
+    listing: Listing
     view: View
-    facts: SiteFacts
     plan: Plan
 
 
@@ -95,6 +98,8 @@ class Tenancy:
     ) -> None:
         self.database, self.observer, self.queue, self.clock = database, observer, queue, clock
         self.classes, self.overcommit, self.grace = classes, overcommit, grace
+        self._seen: dict[str, tuple[datetime, Listing, View]] = {}
+        """What was just seen for a job that was queued: it need not look again if it begins soon."""
 
     # --- specs and plans ------------------------------------------------------------------------------
 
@@ -187,7 +192,7 @@ class Tenancy:
                 continue
             view = observe(desired.tenant, listing, known)
             plan = make_plan(desired, view, known, spec_read.digest)
-            result.append(Considered(spec_read, limits, desired, view, facts, plan))
+            result.append(Considered(spec_read, limits, desired, listing, view, plan))
         return result
 
     def _read(self, spec: SpecText) -> tuple[ReadSpec, Desired, Mapping[str, Limits]]:
@@ -198,10 +203,29 @@ class Tenancy:
         limits = {p.name: resolve(p.quota, self.classes) for p in spec_read.tenant.projects}
         return spec_read, desire(spec_read.tenant, limits), limits
 
-    def look(self, tenants: Sequence[tuple[str, Desired | None, Mapping[str, Record]]]) -> Listing:
-        """One look that serves all of `tenants`."""
-        scopes = [scope_of(name, desired, records) for name, desired, records in tenants]
-        return self.observer.look(reduce(lambda a, b: a | b, scopes, Scope(frozenset())))
+    def look(
+        self,
+        tenants: Sequence[tuple[str, Desired | None, Mapping[str, Record]]],
+        site: bool = True,
+        wait: float = 0.0,
+    ) -> Listing:
+        """One look that serves all of `tenants`; without `site`, enough to compare them with OpenStack.
+
+        `wait` gives others, in seconds, the time to join.
+        """
+        scopes = [scope_of(name, desired, records, site) for name, desired, records in tenants]
+        nothing = Scope(frozenset(), quotas=False, server_groups=False, site=False)
+        return self.observer.look(reduce(lambda a, b: a | b, scopes, nothing), wait)
+
+    def just_seen(self, job_id: str) -> tuple[Listing, View] | None:
+        """What the plan of a job was made from, if that was moments ago and in this process."""
+        now = self.clock()
+        when, listing, view = self._seen.pop(job_id, (None, None, None))
+        for old in [j for j, (at, _, _) in self._seen.items() if now - at > FRESH]:
+            self._seen.pop(old, None)
+        if when is None or listing is None or view is None or now - when > FRESH:
+            return None
+        return listing, view
 
     def records(self, tenants: Sequence[str]) -> dict[str, dict[str, Record]]:
         """What the plane made of each tenant, by address."""
@@ -263,6 +287,7 @@ class Tenancy:
             was_ours = arrow.after if arrow.before is not State.FAILED else _after_failure(row)
             options = {"before": arrow.before, "after": was_ours, "digest": plan.digest}
             job = self._put(session, row, "apply", options, requester, plan.digest)
+            self._seen[job["id"]] = (now, considered.listing, considered.view)
         return {"plan": shown(plan), "job": job}
 
     # --- lifecycle ------------------------------------------------------------------------------------
@@ -425,11 +450,8 @@ class Tenancy:
         rows.sort(key=lambda r: r.name)
         records = self.records([row.name for row in rows])
         wanted = {row.name: desired_of(row) for row in rows}
-        listing = (
-            self.look([(name, desired, records[name]) for name, desired in wanted.items()])
-            if rows
-            else Listing()
-        )
+        asked = [(name, desired, records[name]) for name, desired in wanted.items()]
+        listing = self.look(asked, site=False) if asked else Listing()
         now, answers = self.clock(), []
         plans = {
             row.name: make_plan(

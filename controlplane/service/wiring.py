@@ -60,7 +60,7 @@ class Parts:
         self._worker = Worker(database, executor, self._work.run)
         self.routers: Sequence[APIRouter] = (
             tenants.router(self.tenancy, key, self._cloud.sign_in),
-            jobs.router(self.tenancy),
+            jobs.router(self.tenancy, lambda: self._ledger.commits),
         )
 
     def start(self) -> None:

@@ -39,10 +39,12 @@ from controlplane.tenants.operations import operations
 from controlplane.tenants.plan import Action, Change, Plan, make_plan
 from controlplane.tenants.ports import Cloud, Effect, Thing
 from controlplane.tenants.reading import read
-from controlplane.tenants.resources import Kind, Observed, Record
+from controlplane.tenants.resources import Kind, Observed, Record, kind_of
 
 ROUNDS = 4
 """How often an apply looks again and does what is left before it gives up."""
+JOIN_SECONDS = 0.4
+"""How long a look waits for other jobs to join, where there are some: they often end together."""
 log = logging.getLogger("controlplane.work")
 
 
@@ -132,8 +134,9 @@ class Work:
         allowed = {change.address for change in agreed.changes}
         outcome, done = Result(), 0
         before: list[Change] = []
+        listing, view = self._first_look(job, desired)
         for turn in range(ROUNDS):
-            listing, view, records = self._look(job.tenant, desired)
+            records = self.tenancy.records([job.tenant])[job.tenant]
             plan = make_plan(desired, view, records, row.spec_digest)
             if turn == 0 and job.began_at is None:
                 if plan.digest != agreed.digest:
@@ -156,10 +159,10 @@ class Work:
                 self._hold()
             done += len(outcome.done)
             self.ledger.flush()
+            self.cloud.step_down(self._projects(job.tenant))
+            listing, view, _ = self._look(job.tenant, desired, site=False)
             if outcome.failed and not outcome.done:
                 break
-        self.cloud.step_down(_project_ids(view))
-        listing, view, records = self._look(job.tenant, desired)
         self._settle_records(job, desired, view)
         rest = make_plan(desired, view, self.tenancy.records([job.tenant])[job.tenant], row.spec_digest)
         unfinished = [c for c in rest.changes if c.address in allowed]
@@ -179,9 +182,24 @@ class Work:
             self.held += 1
         threading.Event().wait()
 
-    def _look(self, tenant: str, desired: Desired | None) -> tuple[Listing, View, dict[str, Record]]:
+    def _first_look(self, job: JobRow, desired: Desired) -> tuple[Listing, View]:
+        """What the job begins from: what its plan was made from, if that was moments ago."""
+        seen = self.tenancy.just_seen(job.id) if job.began_at is None else None
+        if seen is None:
+            listing, view, _ = self._look(job.tenant, desired)
+            return listing, view
+        return seen
+
+    def _projects(self, tenant: str) -> list[str]:
         records = self.tenancy.records([tenant])[tenant]
-        listing = self.tenancy.look([(tenant, desired, records)])
+        return [r.id for r in records.values() if kind_of(r.address) is Kind.PROJECT]
+
+    def _look(
+        self, tenant: str, desired: Desired | None, site: bool = True
+    ) -> tuple[Listing, View, dict[str, Record]]:
+        records = self.tenancy.records([tenant])[tenant]
+        wait = JOIN_SECONDS if self.running > 1 else 0.0
+        listing = self.tenancy.look([(tenant, desired, records)], site, wait)
         return listing, observe(tenant, listing, records), records
 
     def _mark_begun(self, job: JobRow) -> None:
@@ -435,10 +453,6 @@ class Work:
             for table in (RecordRow, SealedRow):
                 for row in session.exec(select(table).where(table.tenant == tenant.name)).all():
                     session.delete(row)
-
-
-def _project_ids(view: View) -> list[str]:
-    return [o.id for o in view.resources.values() if o.kind is Kind.PROJECT]
 
 
 def _after_failure(job: JobRow, problem: Problem) -> State:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +20,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
@@ -97,6 +99,22 @@ def writing(engine: Engine) -> Iterator[Session]:
     ):
         yield session  # crash here: nothing was written
     # crash after this: all of it was
+
+
+def store(session: Session, rows: Sequence[SQLModel]) -> None:
+    """Insert rows of one table in one statement, over those with the same primary key."""
+    table: Any = type(rows[0]).__table__  # type: ignore[attr-defined]
+    keys = [column.name for column in table.primary_key]
+    values = [row.model_dump() for row in rows]
+    if all(value[keys[0]] is None for value in values):  # the database numbers them
+        session.execute(
+            table.insert(), [{k: v for k, v in value.items() if k not in keys} for value in values]
+        )
+        return
+    dialect = session.get_bind().dialect.name
+    insert = sqlite_insert(table) if dialect == "sqlite" else postgresql_insert(table)
+    changed = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
+    session.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), values)
 
 
 def all_tables() -> MetaData:

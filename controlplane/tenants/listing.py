@@ -37,6 +37,12 @@ class Scope:
     volume_types: frozenset[str] = frozenset()
     """Names of private volume types whose access list matters."""
     quotas: bool = True
+    server_groups: bool = True
+    site: bool = True
+    """Also what the site offers: all flavors, images, volume types, and what the subnet pools have given out.
+
+    Without it, only as much of them as the tenants' own resources need to be recognised.
+    """
 
     def __or__(self, other: Scope) -> Scope:
         """One scope that answers both: how observations of many tenants become one."""
@@ -50,6 +56,8 @@ class Scope:
             self.images | other.images,
             self.volume_types | other.volume_types,
             self.quotas or other.quotas,
+            self.server_groups or other.server_groups,
+            self.site or other.site,
         )
 
 

@@ -9,8 +9,11 @@ from controlplane.tenants.listing import Scope
 from controlplane.tenants.resources import Kind, Record, kind_of
 
 
-def scope_of(tenant: str, desired: Desired | None, records: Mapping[str, Record]) -> Scope:
-    """The scope of one tenant: its domain, and by name whatever OpenStack cannot list in bulk."""
+def scope_of(tenant: str, desired: Desired | None, records: Mapping[str, Record], site: bool = True) -> Scope:
+    """The scope of one tenant: its domain, and by name whatever OpenStack cannot list in bulk.
+
+    Without `site`, what the site offers is left out: enough to compare, not to check a spec.
+    """
     addresses = {*(desired.resources if desired else ()), *records}
 
     def parts(kind: Kind) -> list[list[str]]:
@@ -28,4 +31,6 @@ def scope_of(tenant: str, desired: Desired | None, records: Mapping[str, Record]
         flavors=names({Kind.FLAVOR_ACCESS}),
         images=names({Kind.IMAGE_ACCESS}),
         volume_types=names({Kind.VOLUME_TYPE_ACCESS}),
+        server_groups=bool(parts(Kind.SERVER_GROUP)),
+        site=site,
     )

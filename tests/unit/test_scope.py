@@ -45,6 +45,7 @@ def test_what_the_spec_no_longer_names_is_asked_for_while_it_is_on_record() -> N
         flavors=frozenset({"an old one"}),
         images=frozenset({"old 12"}),
         volume_types=frozenset({"old"}),
+        server_groups=False,
     )
 
 
@@ -62,3 +63,10 @@ def test_everybody_and_somebody_is_everybody() -> None:
     assert (everybody | Scope(frozenset({"ministry"}), quotas=False)).tenants is None
     assert not (everybody | everybody).quotas
     assert (everybody | Scope()).quotas
+
+
+def test_without_the_site_only_what_is_the_tenants_own_is_asked_for() -> None:
+    own, site = scope_of("ministry", ministry(), {}, site=False), scope_of("hospital", None, {})
+    assert not own.site
+    assert own.server_groups
+    assert (own | site).site

@@ -44,6 +44,8 @@ _TYPES = {
 """Service: its catalog type, and the version path to add where the catalog has the root only."""
 _HEADERS = {"compute": {"OpenStack-API-Version": "compute 2.87"}}
 """2.87 has all that is needed here and is the last that answers `os-hypervisors/statistics`."""
+AT_ONCE = 6
+"""Requests to one service at the same time: more only wait there, and while they wait their timeout runs."""
 _LOGINS = 4
 """How often one request may find its token revoked."""
 _LOGIN_PAUSE = 0.4
@@ -108,6 +110,7 @@ class Connection:
         plugin = self.session.auth
         self.own = Login(self.session, lambda _: plugin, f"cloud {cloud_name}")
         self._endpoints: dict[str, str] = {}
+        self._gates = {service: threading.BoundedSemaphore(AT_ONCE) for service in _TYPES}
 
     def _session(self, **options: Any) -> auth_session.Session:
         return auth_session.Session(session=self._wire, **options)
@@ -212,18 +215,19 @@ class Connection:
             headers["Content-Type"] = media
         self._now.service = service
         try:
-            response = self.session.request(
-                url,
-                method,
-                json=body,
-                params=params or None,
-                headers=headers,
-                authenticated=False,
-                raise_exc=False,
-                log=False,
-                redirect=False,
-                timeout=self.timeout,
-            )
+            with self._gates[service]:  # before the timeout begins to count
+                response = self.session.request(
+                    url,
+                    method,
+                    json=body,
+                    params=params or None,
+                    headers=headers,
+                    authenticated=False,
+                    raise_exc=False,
+                    log=False,
+                    redirect=False,
+                    timeout=self.timeout,
+                )
         except auth_errors.ConnectTimeout as error:
             unheard = never_sent(error)
             raise Fault("timeout", acted=not unheard, slow=not unheard, service=service) from None

@@ -28,6 +28,12 @@ STEADY = 60.0
 """Seconds for which roles and capacity, which hardly ever change, are not asked for again."""
 
 Call = Callable[[], Any]
+_NOTHING: Mapping[str, Any] = {
+    **dict.fromkeys(("flavors", "volume_types", "images", "network_quotas", "server_groups", "subnets"), ()),
+    "volume_pools": (),
+    "hypervisor_totals": {},
+}
+"""What was not asked for is empty."""
 
 
 class Lister:
@@ -45,24 +51,28 @@ class Lister:
         first: dict[str, Call] = {
             "domains": lambda: c.pages("identity", "/domains", "domains"),
             "roles": partial(self._now_and_then, "roles", self._keystone("roles")),
-            "flavors": lambda: c.pages(
-                "compute", "/flavors/detail", "flavors", [("is_public", "None"), ("limit", "1000")]
-            ),
-            "volume_types": lambda: c.pages("volume", "/types", "volume_types", [("is_public", "None")]),
-            "images": self._images,
-            "external": lambda: c.pages("network", "/networks", "networks", [("router:external", "True")]),
-            "subnet_pools": lambda: c.pages("network", "/subnetpools", "subnetpools"),
-            "network_quotas": lambda: c.pages("network", "/quotas", "quotas") if scope.quotas else [],
-            "hypervisor_totals": partial(self._now_and_then, "hypervisors", self._hypervisors),
-            "volume_pools": partial(self._now_and_then, "pools", self._pools),
-            "server_groups": self._compute.server_groups,
+            "external": partial(self._now_and_then, "external", self._external, fresh=scope.site),
+            "subnet_pools": partial(self._now_and_then, "subnetpools", self._subnet_pools, fresh=scope.site),
         }
+        if scope.site or scope.flavors:
+            first["flavors"] = self._flavors
+        if scope.site or scope.volume_types:
+            first["volume_types"] = self._volume_types
+        if scope.site or scope.images:
+            first["images"] = self._images
+        if scope.site:
+            first["hypervisor_totals"] = partial(self._now_and_then, "hypervisors", self._hypervisors)
+            first["volume_pools"] = partial(self._now_and_then, "pools", self._pools)
+        if scope.quotas:
+            first["network_quotas"] = lambda: c.pages("network", "/quotas", "quotas")
+        if scope.server_groups:
+            first["server_groups"] = self._compute.server_groups
         everything = scope.tenants is None or len(scope.tenants) > FEW_DOMAINS
         if everything:
             first |= {
                 name: self._keystone(name) for name in ("projects", "users", "groups", "role_assignments")
             }
-        seen = c.together(first)
+        seen = {**_NOTHING, **c.together(first)}
         names, ids = _in_scope(seen["domains"], scope)
         second: dict[str, Call] = {}
         if not everything:
@@ -91,11 +101,11 @@ class Lister:
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def _now_and_then(self, name: str, call: Call) -> Any:
-        """What hardly ever changes, kept for a while."""
+    def _now_and_then(self, name: str, call: Call, fresh: bool = False) -> Any:
+        """What hardly ever changes, kept for a while; asked for at once when it must be `fresh`."""
         until, kept = self._steady.get(name, (0.0, None))
         now = self._c.retry.clock()
-        if kept is None or now > until:
+        if fresh or kept is None or now > until:
             kept = call()
             self._steady[name] = (now + STEADY, kept)
         return kept
@@ -124,7 +134,7 @@ class Lister:
         tenants: Mapping[str, str],
         everything: bool,
     ) -> dict[str, Call]:
-        calls = self._neutron(projects, everything)
+        calls = self._neutron(projects, everything, scope.site)
         users = _by_name(parts["users"], tenants, Kind.USER)
         groups = _by_name(parts["groups"], tenants, Kind.GROUP)
         if not everything:
@@ -149,7 +159,7 @@ class Lister:
                     calls[f"{kind} {project}"] = partial(self._quota, service, project)
         return calls
 
-    def _neutron(self, projects: Sequence[str], everything: bool) -> dict[str, Call]:
+    def _neutron(self, projects: Sequence[str], everything: bool, site: bool) -> dict[str, Call]:
         few = len(projects) <= FEW_PROJECTS
         ours = [("project_id", project) for project in projects] if few else []
 
@@ -157,7 +167,13 @@ class Lister:
             return lambda: self._c.pages("network", path, key, query)
 
         owners = [("device_owner", owner) for owner in INTERFACE_OWNERS]
-        calls = {"subnets": ask("/subnets", "subnets")}  # also other tenants': what the pools have given out
+        calls: dict[str, Call] = {}
+        if site:
+            calls["subnets"] = ask(
+                "/subnets", "subnets"
+            )  # also other tenants': what the pools have given out
+        elif projects:
+            calls["subnets"] = ask("/subnets", "subnets", ours)
         if projects or everything:
             calls |= {
                 "networks": ask("/networks", "networks", ours),
@@ -232,6 +248,19 @@ class Lister:
             query = [("visibility", visibility), ("member_status", "all"), ("limit", "1000")]
             found |= {str(image["id"]): image for image in self._c.pages("image", "/images", "images", query)}
         return list(found.values())
+
+    def _flavors(self) -> list[Raw]:
+        query = [("is_public", "None"), ("limit", "1000")]
+        return self._c.pages("compute", "/flavors/detail", "flavors", query)
+
+    def _volume_types(self) -> list[Raw]:
+        return self._c.pages("volume", "/types", "volume_types", [("is_public", "None")])
+
+    def _external(self) -> list[Raw]:
+        return self._c.pages("network", "/networks", "networks", [("router:external", "True")])
+
+    def _subnet_pools(self) -> list[Raw]:
+        return self._c.pages("network", "/subnetpools", "subnetpools")
 
     def _hypervisors(self) -> Raw:
         found: Raw = self._optional("compute", "/os-hypervisors/statistics").get("hypervisor_statistics", {})
