@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.lab.faults import Faults, Rule
     from tests.lab.session import Lab
 
+pytestmark = pytest.mark.xdist_group("openstack-faults")  # one tenant for all of them
 HASTY = RetryPolicy(budget=20, sleep=lambda seconds: time.sleep(seconds / 20))
 CHANGES: dict[str, Any] = {"method": "POST|PUT|PATCH", "path": "^(?!.*/auth/tokens)"}
 """Any request that changes something."""
@@ -137,7 +138,7 @@ def test_after_a_timeout_it_looks_before_it_repeats(
     lab: Lab, faults: Faults, work: Desk, after: bool
 ) -> None:
     address, fields, _ = CASES["network"](work)
-    with OpenStack(faults.cloud, str(faults.clouds_yaml), retry=HASTY, timeout=4) as shaken:
+    with OpenStack(faults.cloud, str(faults.clouds_yaml), retry=HASTY, timeout=2) as shaken:
         shaken.listing(Scope(frozenset()))
         silent = faults.hang(after=after, method="POST", path="/networks$", times=1)
         outcome = create(shaken, work, address, fields)

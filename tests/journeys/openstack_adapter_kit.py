@@ -6,7 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from keystoneauth1.exceptions import Unauthorized
+from openstack.connection import Connection
 
 from controlplane.adapters.openstack import OpenStack
 from controlplane.tenants.erasure import ORDER
@@ -14,6 +17,9 @@ from controlplane.tenants.listing import Listing, Scope
 from controlplane.tenants.ports import Effect, Outcome, Thing
 from controlplane.tenants.resources import Fields, Observed, Resource
 from controlplane.tenants.rules import rule_fields, rule_key
+
+if TYPE_CHECKING:
+    from tests.lab.session import Lab
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK1PkFzAv1bDhL4D9xK0Gd1nFbYrkKJZ1kzPq5oXr0Zk tenant"
 
@@ -46,6 +52,9 @@ class Known:
         with self._lock:
             self._ids[address] = outcome.id
             self._facts[address] = outcome.facts
+            for secret in outcome.secrets:
+                if "password" in secret.values:
+                    self.passwords[secret.address] = secret.values["password"]
 
     def forget(self, address: str) -> None:
         with self._lock:
@@ -75,6 +84,7 @@ class Desk:
         have = self.made[address]
         want = Resource(address, {**have.fields, **changes})
         outcome = self.cloud.perform(Effect("update", address, want, have, tuple(changes)), self.ids)
+        self.ids.learn(address, outcome)
         self.made[address] = Observed(address, outcome.id, want.fields, facts=have.facts)
         return outcome
 
@@ -178,10 +188,44 @@ def rule(
 def member(work: Desk, name: str = "ada") -> str:
     """A user who is a member of the project."""
     user = f"user/{name}"
-    outcome = work.create(user, name=name, description=None, email=None, enabled=True)
-    work.ids.passwords[user] = outcome.secrets[0].values["password"]
+    work.create(user, name=name, description=None, email=None, enabled=True)
     work.create(f"assignment/member/{user}/project/prod", role="member", actor=user, target="project/prod")
     return user
 
 
-__all__ = ["KEY", "ORDER", "Desk", "desk", "group", "member", "network", "router", "rule", "subnet"]
+def as_user(lab: Lab, work: Desk, user: str, password: str = "") -> Connection:
+    """A connection of the tenant's own user in the project."""
+    return lab.connect(
+        auth={
+            "username": user.removeprefix("user/"),
+            "password": password or work.ids.passwords[user],
+            "user_domain_id": work.ids.id("domain"),
+            "project_id": work.ids.id("project/prod"),
+            "project_name": None,
+            "project_domain_id": None,
+        }
+    )
+
+
+def opens(connection: Connection) -> bool:
+    """Whether Keystone lets it in."""
+    try:
+        return bool(connection.session.get_token())
+    except Unauthorized:
+        return False
+
+
+__all__ = [
+    "KEY",
+    "ORDER",
+    "Desk",
+    "as_user",
+    "desk",
+    "group",
+    "member",
+    "network",
+    "opens",
+    "router",
+    "rule",
+    "subnet",
+]

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
 
 from controlplane.adapters.openstack import OpenStack, RequestSeen
 from controlplane.tenants.errors import CloudRefused, NotOurs
 from controlplane.tenants.listing import Listing, Scope
 from controlplane.tenants.ports import Effect
 from controlplane.tenants.resources import Resource, mark, read_mark
+from controlplane.tenants.subnets import gateway_word, ranges_word
 from tests.journeys.openstack_adapter_kit import (
     KEY,
     Desk,
+    as_user,
     desk,
     group,
     member,
     network,
+    opens,
     router,
     rule,
     subnet,
@@ -26,6 +32,9 @@ from tests.journeys.openstack_adapter_kit import (
 
 if TYPE_CHECKING:
     from tests.lab.session import Lab
+
+
+pytestmark = pytest.mark.xdist_group("openstack-adapter")  # one tenant for most of them
 
 
 @pytest.fixture(scope="module")
@@ -359,6 +368,8 @@ def test_each_kind_is_made_once_changed_in_place_and_removed_twice(work: Desk, c
         assert there is not None
         if kind in MARKED:
             assert read_mark(there["description"]) == (work.name, address)
+        if kind == "rule":
+            assert (there["description"] or None) == fields.get("description")
     for changes in updates:
         work.update(address, **changes)
         if kind not in WHERE:
@@ -375,11 +386,13 @@ def test_each_kind_is_made_once_changed_in_place_and_removed_twice(work: Desk, c
     work.delete(address)
 
 
-def test_a_gateway_and_ranges_that_are_automatic_are_what_neutron_chooses(work: Desk) -> None:
-    address, fields, _ = of_subnet(work)
-    work.create(address, **fields)
+@pytest.mark.parametrize("cidr", ["10.31.0.0/24", "fd00:31::/64"])
+def test_a_gateway_and_ranges_that_are_automatic_are_what_neutron_chooses(work: Desk, cidr: str) -> None:
+    net = ip_network(cidr)
+    at = network(work, f"automatic-{net.version}")
+    address = subnet(work, at, cidr=cidr, ip_version=net.version)
     chosen = raw(work, address)
-    work.update(address, gateway="none", ranges=[["10.30.0.50", "10.30.0.60"]])
+    work.update(address, gateway="none", ranges=[[str(net[0x50]), str(net[0x60])]])
     work.update(address, gateway="auto", ranges="auto")
     again = raw(work, address)
     assert chosen is not None
@@ -388,7 +401,9 @@ def test_a_gateway_and_ranges_that_are_automatic_are_what_neutron_chooses(work: 
         chosen["gateway_ip"],
         chosen["allocation_pools"],
     )
-    work.delete(address)
+    pools = [(pool["start"], pool["end"]) for pool in chosen["allocation_pools"]]
+    assert gateway_word(net, chosen["gateway_ip"]) == "auto"
+    assert ranges_word(net, chosen["gateway_ip"], pools) == "auto"
 
 
 def test_routes_are_set_after_the_interfaces_and_go_with_them(work: Desk) -> None:
@@ -459,12 +474,67 @@ def test_one_that_cannot_be_made_does_not_hold_back_the_others_of_its_request(
     assert [isinstance(outcome, CloudRefused) for outcome in outcomes] == [False, True, False]
 
 
-def test_a_user_of_somebody_else_in_the_way_is_never_touched(work: Desk, cloud: OpenStack) -> None:
-    domain = work.ids.id("domain")
-    body = {"user": {"name": "theirs", "domain_id": domain, "description": "By hand"}}
-    cloud._c.call("identity", "POST", "/users", body=body)
-    with pytest.raises(NotOurs, match="user/theirs"):
-        work.create("user/theirs", name="theirs", description=None, email=None, enabled=True)
+@pytest.mark.parametrize("kind", ["project", "group", "user"])
+def test_what_somebody_else_has_under_the_name_is_never_touched(
+    work: Desk, cloud: OpenStack, kind: str
+) -> None:
+    about = {"name": "theirs", "domain_id": work.ids.id("domain"), "description": "By hand"}
+    cloud._c.call("identity", "POST", f"/{kind}s", body={kind: about})
+    fields: dict[str, Any] = {
+        "name": "theirs",
+        "description": None,
+        "email": None,
+        "enabled": True,
+        "tags": [],
+    }
+    with pytest.raises(NotOurs, match=f"{kind}/theirs"):
+        work.create(f"{kind}/theirs", **fields)
+    [same] = cloud._c.pages("identity", f"/{kind}s", f"{kind}s", [("name", "theirs")])
+    assert same.items() >= about.items()
+
+
+# --- secrets ----------------------------------------------------------------------------------------------
+
+
+def test_a_password_is_made_anew_only_when_it_is_asked_for(lab: Lab, work: Desk) -> None:
+    user = member(work, "forgetful")
+    first = work.ids.passwords[user]
+    assert work.update(user, description="Forgetful", enabled=True).secrets == ()
+    assert opens(as_user(lab, work, user, first))
+    outcome = work.update(user, credentials="sealed", description="Remembers")
+    [secret] = outcome.secrets
+    assert (secret.address, secret.values["user"]) == (user, "forgetful")
+    assert not opens(as_user(lab, work, user, first))
+    assert opens(as_user(lab, work, user, secret.values["password"]))
+    there = raw(work, user)
+    assert there is not None
+    assert there["description"] == mark(work.name, user, "Remembers")
+
+
+@pytest.mark.parametrize("known", ["known", "unknown", "changed by somebody"])
+def test_an_application_credential_is_made_whatever_is_known_of_its_owners_password(
+    lab: Lab, cloud: OpenStack, work: Desk, known: str
+) -> None:
+    name = known.split()[0]
+    user = member(work, name)
+    if known == "unknown":
+        del work.ids.passwords[user]
+    if known == "changed by somebody":
+        body = {"user": {"password": "of somebody's own"}}
+        cloud._c.call("identity", "PATCH", f"/users/{work.ids.id(user)}", body=body)
+    about: dict[str, Any] = {"name": "ci", "user": user, "project": "project/prod", "roles": ["member"]}
+    *told, made = work.create(f"application-credential/{name}/ci", **about, description=None).secrets
+    assert [secret.address for secret in told] == ([] if known == "known" else [user])
+    assert opens(as_user(lab, work, user))  # with what was told last
+    program = v3.ApplicationCredential(
+        cloud.sign_in["auth_url"],
+        application_credential_id=made.values["id"],
+        application_credential_secret=made.values["secret"],
+    )
+    assert Session(auth=program).get_token()
+
+
+# --- refusals and listings --------------------------------------------------------------------------------
 
 
 def test_a_refusal_gives_openstacks_reason_and_a_remedy(work: Desk) -> None:
@@ -487,6 +557,8 @@ def test_a_quota_has_a_remedy_of_its_own(work: Desk) -> None:
 
 def test_a_listing_has_everything_of_the_tenant(cloud: OpenStack, site: Listing) -> None:
     with desk(cloud, site) as work:
+        # it makes nothing: Neutron has no `default` group before security groups are asked of a project
+        assert [cloud.listing(work.scope()).security_groups for _ in range(2)] == [[], []]
         for case in CASES.values():
             address, fields, _ = case(work)
             work.create(address, **fields)
@@ -581,13 +653,6 @@ def test_members_of_many_groups_come_from_one_effective_listing(
         work.ids.id("group/with-a-role"): [work.ids.id(user)],
         work.ids.id("group/without-a-role"): [work.ids.id(user)],
     }
-
-
-def test_a_listing_makes_nothing(lab: Lab, cloud: OpenStack, site: Listing) -> None:
-    """Neutron makes a `default` security group for the first project that security groups are asked of."""
-    with desk(cloud, site) as work:
-        first = cloud.listing(work.scope())
-        assert cloud.listing(work.scope()).security_groups == first.security_groups == []
 
 
 def test_every_request_is_told_with_its_address(lab: Lab) -> None:
