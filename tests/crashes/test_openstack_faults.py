@@ -15,14 +15,13 @@ from controlplane.tenants.errors import CloudRefused, CloudUnavailable
 from controlplane.tenants.listing import Listing, Raw, Scope
 from controlplane.tenants.ports import Effect, Outcome
 from controlplane.tenants.resources import Resource, kind_of, read_mark, unique_name
-from tests.journeys.openstack_adapter_kit import Desk, desk, group, member, rule
+from tests.journeys.openstack_adapter_kit import Desk, desk, group, member, opens, rule
 from tests.journeys.test_openstack_adapter import CASES
 
 if TYPE_CHECKING:
     from tests.lab.faults import Faults, Rule
     from tests.lab.session import Lab
 
-pytestmark = pytest.mark.xdist_group("openstack-faults")  # one tenant for all of them
 HASTY = RetryPolicy(budget=20, sleep=lambda seconds: time.sleep(seconds / 20))
 CHANGES: dict[str, Any] = {"method": "POST|PUT|PATCH", "path": "^(?!.*/auth/tokens)"}
 """Any request that changes something."""
@@ -80,6 +79,7 @@ def same(work: Desk, address: str) -> list[Raw]:
 
 
 SEVERAL = ("network", "subnet", "subnet from a pool", "router", "security group", "server group")
+SECRET = ("user", "application credential")
 TWO_REQUESTS = ("flavor", "image access")
 
 
@@ -96,6 +96,8 @@ def test_a_reply_lost_after_the_effect_leaves_exactly_one(
     assert outcome.id
     if case in SEVERAL:
         assert [raw["id"] for raw in same(work, address)] == [outcome.id]
+    assert bool(outcome.secrets) is (case in SECRET)
+    assert all(opens(work, secret) for secret in outcome.secrets)
     work.delete(address)
 
 

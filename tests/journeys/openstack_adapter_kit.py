@@ -6,20 +6,18 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keystoneauth1.exceptions import Unauthorized
-from openstack.connection import Connection
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
 
 from controlplane.adapters.openstack import OpenStack
 from controlplane.tenants.erasure import ORDER
 from controlplane.tenants.listing import Listing, Scope
-from controlplane.tenants.ports import Effect, Outcome, Thing
+from controlplane.tenants.ports import Effect, Outcome, Secret, Thing
 from controlplane.tenants.resources import Fields, Observed, Resource
 from controlplane.tenants.rules import rule_fields, rule_key
-
-if TYPE_CHECKING:
-    from tests.lab.session import Lab
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK1PkFzAv1bDhL4D9xK0Gd1nFbYrkKJZ1kzPq5oXr0Zk tenant"
 
@@ -193,24 +191,24 @@ def member(work: Desk, name: str = "ada") -> str:
     return user
 
 
-def as_user(lab: Lab, work: Desk, user: str, password: str = "") -> Connection:
-    """A connection of the tenant's own user in the project."""
-    return lab.connect(
-        auth={
-            "username": user.removeprefix("user/"),
-            "password": password or work.ids.passwords[user],
-            "user_domain_id": work.ids.id("domain"),
-            "project_id": work.ids.id("project/prod"),
-            "project_name": None,
-            "project_domain_id": None,
-        }
+def opens(work: Desk, secret: Secret) -> bool:
+    """Whether Keystone lets in who has it."""
+    url, told = work.cloud.sign_in["auth_url"], secret.values
+    login = (
+        v3.Password(
+            url,
+            username=told["user"],
+            user_domain_id=work.ids.id("domain"),
+            password=told["password"],
+            unscoped=True,
+        )
+        if "password" in told
+        else v3.ApplicationCredential(
+            url, application_credential_id=told["id"], application_credential_secret=told["secret"]
+        )
     )
-
-
-def opens(connection: Connection) -> bool:
-    """Whether Keystone lets it in."""
     try:
-        return bool(connection.session.get_token())
+        return bool(Session(auth=login).get_token())
     except Unauthorized:
         return False
 
@@ -219,7 +217,6 @@ __all__ = [
     "KEY",
     "ORDER",
     "Desk",
-    "as_user",
     "desk",
     "group",
     "member",
