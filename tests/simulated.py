@@ -19,10 +19,11 @@ from controlplane.tenants.desired import SEALED, Desired
 from controlplane.tenants.facts import read_facts
 from controlplane.tenants.known import Known
 from controlplane.tenants.listing import Listing
-from controlplane.tenants.observed import COMPUTE, NETWORK, VOLUME, View, observe
+from controlplane.tenants.observed import View, observe
 from controlplane.tenants.operations import Operation, operations
 from controlplane.tenants.plan import Plan, make_plan
 from controlplane.tenants.ports import Effect, Ids, Outcome, Secret
+from controlplane.tenants.quota_words import COMPUTE, NETWORK, VOLUME
 from controlplane.tenants.resources import Fields, Kind, Record, mark, unique_name
 from controlplane.tenants.rules import rule_key
 from controlplane.tenants.subnets import automatic_gateway, automatic_ranges

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from controlplane.tenants.desired import SEALED, strongest
 from controlplane.tenants.listing import Listing, Raw
+from controlplane.tenants.quota_words import COMPUTE, NETWORK, VOLUME
 from controlplane.tenants.resources import (
     SUFFIX,
     Fields,
@@ -30,33 +31,6 @@ from controlplane.tenants.subnets import gateway_word, plain_routes, ranges_word
 
 PLANE = "plane/self"
 """The address of the plane's own user, where an interrupted job left it a role on a project."""
-
-COMPUTE = {
-    "instances": "instances",
-    "cores": "cores",
-    "ram_mib": "ram",
-    "key_pairs": "key_pairs",
-    "server_groups": "server_groups",
-    "server_group_members": "server_group_members",
-}
-VOLUME = {
-    "volumes": "volumes",
-    "snapshots": "snapshots",
-    "size_gib": "gigabytes",
-    "backups": "backups",
-    "backup_size_gib": "backup_gigabytes",
-}
-NETWORK = {
-    "networks": "network",
-    "subnets": "subnet",
-    "routers": "router",
-    "ports": "port",
-    "floating_ips": "floatingip",
-    "security_groups": "security_group",
-    "security_group_rules": "security_group_rule",
-    "rbac_policies": "rbac_policy",
-}
-
 
 _PARTS: Mapping[Kind, int] = {
     Kind.DOMAIN: 1,

@@ -12,13 +12,14 @@ from controlplane.adapters.openstack.identity import Identity
 from controlplane.adapters.openstack.image import Image
 from controlplane.adapters.openstack.inventory import Inventory
 from controlplane.adapters.openstack.listing import Lister
-from controlplane.adapters.openstack.network import BULK, Network
+from controlplane.adapters.openstack.network import Network
 from controlplane.adapters.openstack.removal import Removal
 from controlplane.adapters.openstack.retry import RetryPolicy
 from controlplane.adapters.openstack.servers import Servers
 from controlplane.adapters.openstack.stand_in import StandIn
 from controlplane.adapters.openstack.volume import Volume
 from controlplane.adapters.openstack.wire import RequestSeen
+from controlplane.tenants.apply import BULK
 from controlplane.tenants.listing import Listing, Scope
 from controlplane.tenants.ports import Effect, Ids, Outcome, Thing
 from controlplane.tenants.resources import Kind, kind_of

@@ -22,16 +22,9 @@ from controlplane.adapters.openstack.verbs import (
 from controlplane.tenants.errors import NotOurs
 from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Effect, Ids, Outcome
+from controlplane.tenants.quota_words import COMPUTE
 from controlplane.tenants.resources import Fields, Kind, unique_name
 
-QUOTA = {
-    "instances": "instances",
-    "cores": "cores",
-    "ram_mib": "ram",
-    "key_pairs": "key_pairs",
-    "server_groups": "server_groups",
-    "server_group_members": "server_group_members",
-}
 _FLAVORS = [("is_public", "None")]
 
 
@@ -97,7 +90,7 @@ class Compute:
             "compute",
             "PUT",
             f"/os-quota-sets/{project}",
-            body={"quota_set": renamed(fields, QUOTA)},
+            body={"quota_set": renamed(fields, COMPUTE)},
             action="change",
         )
         return Outcome(project, fields)

@@ -25,6 +25,7 @@ from controlplane.adapters.openstack.verbs import (
 )
 from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Effect, Ids, Outcome
+from controlplane.tenants.quota_words import NETWORK
 from controlplane.tenants.resources import Fields, Kind, kind_of
 from controlplane.tenants.rules import rule_key
 
@@ -37,18 +38,6 @@ _PATH: Mapping[Kind, tuple[str, str]] = {
     Kind.SHARE: ("/rbac-policies", "rbac_policy"),
 }
 """Where a kind lives, and the key of its body; the plural adds an s (rbac_policies is the exception)."""
-BULK = frozenset({Kind.NETWORK, Kind.SUBNET, Kind.SECURITY_GROUP, Kind.RULE})
-"""Kinds of which Neutron makes several in one request, all or none."""
-QUOTA = {
-    "networks": "network",
-    "subnets": "subnet",
-    "routers": "router",
-    "ports": "port",
-    "floating_ips": "floatingip",
-    "security_groups": "security_group",
-    "security_group_rules": "security_group_rule",
-    "rbac_policies": "rbac_policy",
-}
 INTERFACE_OWNERS = (
     "network:router_interface",
     "network:router_interface_distributed",
@@ -253,7 +242,7 @@ class Network:
         fields = wanted(effect)
         project = ids.id(fields["project"])
         self._c.call(
-            "network", "PUT", f"/quotas/{project}", body={"quota": renamed(fields, QUOTA)}, action="change"
+            "network", "PUT", f"/quotas/{project}", body={"quota": renamed(fields, NETWORK)}, action="change"
         )
         return Outcome(project, fields)
 

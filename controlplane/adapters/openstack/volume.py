@@ -20,15 +20,8 @@ from controlplane.adapters.openstack.verbs import (
 )
 from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Effect, Ids, Outcome
+from controlplane.tenants.quota_words import VOLUME
 from controlplane.tenants.resources import Fields, Kind
-
-QUOTA = {
-    "volumes": "volumes",
-    "snapshots": "snapshots",
-    "size_gib": "gigabytes",
-    "backups": "backups",
-    "backup_size_gib": "backup_gigabytes",
-}
 
 
 class Volume:
@@ -56,7 +49,7 @@ class Volume:
             "volume",
             "PUT",
             f"/os-quota-sets/{project}",
-            body={"quota_set": renamed(fields, QUOTA)},
+            body={"quota_set": renamed(fields, VOLUME)},
             action="change",
         )
         return Outcome(project, fields)
