@@ -18,7 +18,7 @@ demo: env  ## See tenants appear on a real OpenStack, drift, be repaired and go
 	@$(PY) -m tests.demo
 
 test: env check  ## Prove it: checks, then all tests but the long ones
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not long"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not long"
 
 check: env  ## Format, lint, types, import contracts, generated files
 	@.venv/bin/ruff format --check --quiet . || (echo "run: make format"; exit 1)

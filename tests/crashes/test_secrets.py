@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests import two_specs as specs
 from tests.lab.faults import Faults
 from tests.plane import Plane
 
-TENANT = "swallowed"
+TENANT = f"swallowed{uuid.uuid4().hex[:6]}"
 
 
 @pytest.fixture
@@ -31,7 +32,6 @@ def plane(faults: Faults, tmp_path: Path) -> Iterator[Plane]:
     made.stop()
 
 
-@pytest.mark.xdist_group("swallowed")
 @pytest.mark.parametrize("effect", [r"/v3/users$", r"/application_credentials$"], ids=["user", "credential"])
 def test_a_secret_made_just_before_a_crash_is_made_anew(
     effect: str, plane: Plane, faults: Faults, tmp_path: Path
