@@ -23,6 +23,7 @@ from keystoneauth1 import session as auth_session
 from keystoneauth1.identity import v3
 from openstack.config import OpenStackConfig
 
+from controlplane.adapters.openstack.gate import Gate
 from controlplane.adapters.openstack.login import Login
 from controlplane.adapters.openstack.refusal import NAMES, refused
 from controlplane.adapters.openstack.retry import TRANSIENT, Attempts, RetryPolicy, retry_after
@@ -44,8 +45,6 @@ _TYPES = {
 """Service: its catalog type, and the version path to add where the catalog has the root only."""
 _HEADERS = {"compute": {"OpenStack-API-Version": "compute 2.87"}}
 """2.87 has all that is needed here and is the last that answers `os-hypervisors/statistics`."""
-AT_ONCE = 6
-"""Requests to one service at the same time: more only wait there, and while they wait their timeout runs."""
 _LOGINS = 4
 """How often one request may find its token revoked."""
 _LOGIN_PAUSE = 0.4
@@ -110,7 +109,7 @@ class Connection:
         plugin = self.session.auth
         self.own = Login(self.session, lambda _: plugin, f"cloud {cloud_name}")
         self._endpoints: dict[str, str] = {}
-        self._gates = {service: threading.BoundedSemaphore(AT_ONCE) for service in _TYPES}
+        self._gates = {service: Gate() for service in _TYPES}
 
     def _session(self, **options: Any) -> auth_session.Session:
         return auth_session.Session(session=self._wire, **options)
@@ -215,7 +214,7 @@ class Connection:
             headers["Content-Type"] = media
         self._now.service = service
         try:
-            with self._gates[service]:  # before the timeout begins to count
+            with self._gates[service].inside(method, url):  # before the timeout begins to count
                 response = self.session.request(
                     url,
                     method,
