@@ -80,6 +80,15 @@ def test_no_more_are_inside_than_the_limit() -> None:
     assert inside == [0]
 
 
+def test_after_a_quiet_minute_all_is_learnt_anew() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    answers(gate, clock, 0.05, 400)
+    clock.now += 61
+    answers(gate, clock, 0.50, 1)
+    assert gate.limit == 1
+
+
 def test_room_is_given_back_when_a_request_fails() -> None:
     gate = Gate()
     for _ in range(20):

@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-FIRST, MOST = 2.0, 12.0
-"""Requests at once at the beginning, and at most."""
+FIRST, MOST = 1.0, 12.0
+"""Requests at once at the beginning, when the best times are learnt, and at most."""
 SLOW, QUICK = 1.7, 1.3
 """Times the best time of its kind, as a moving average: above, fewer are let in; below, more."""
 LESS, MORE = 0.25, 0.05
 """By how much one answer changes the number: quickly down, slowly up."""
-AGEING = 1.001
-"""Each answer lets the best time of its kind grow by this: an idle night is not held against a busy day."""
+IDLE = 60.0
+"""Seconds without a request after which all is learnt anew: the service may be another by then."""
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{8}-?[0-9a-f-]{24,}")
 
@@ -35,6 +35,7 @@ class Gate:
         self._inside = 0
         self._limit, self._ratio = FIRST, 1.0
         self._best: dict[str, float] = {}
+        self._last = clock()
 
     @property
     def limit(self) -> int:
@@ -45,6 +46,9 @@ class Gate:
     def inside(self, method: str, path: str) -> Iterator[None]:
         """Wait for room, then be inside; how long that took is learnt from."""
         with self._room:
+            if self._inside == 0 and self._clock() - self._last > IDLE:
+                self._limit, self._ratio = FIRST, 1.0
+                self._best.clear()
             while self._inside >= self.limit:
                 self._room.wait()
             self._inside += 1
@@ -55,13 +59,14 @@ class Gate:
             took = self._clock() - began
             with self._room:
                 self._inside -= 1
+                self._last = began + took
                 self.learn(f"{method} {_IDENTIFIER.sub('*', path)}", took)
                 self._room.notify(self.limit)
 
     def learn(self, kind: str, took: float) -> None:
         """Take in that a request of this kind took so many seconds."""
         took = max(took, 1e-4)
-        best = self._best[kind] = min(took, self._best.get(kind, took) * AGEING)
+        best = self._best[kind] = min(took, self._best.get(kind, took))
         self._ratio += (took / best - self._ratio) / 4
         if self._ratio > SLOW:
             self._limit = max(1.0, self._limit - LESS)
