@@ -492,7 +492,7 @@ def _findings(document: Mapping[str, Any]) -> list[str]:
     found = facts.get("findings") or []
     if len(found) < 2:
         return []
-    return [f"{facts['file']}:{f['line']}: {f['message']}. {f['remedy']}." for f in found]
+    return [f"{facts['file']}:{f['line']}: {f['message']}. {f['remedy']}" for f in found]
 
 
 def _raise_problem(job: Mapping[str, Any]) -> None:

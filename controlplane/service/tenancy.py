@@ -549,7 +549,7 @@ def _after_failure(row: TenantRow) -> State:
 
 def _twice(spec: ReadSpec) -> Finding:
     name = spec.tenant.tenant
-    return spec.finding(("tenant",), f"tenant {name} stands in two of the files", "Keep one of them")
+    return spec.finding(("tenant",), f"tenant {name} stands in two of the files", "Keep one of them.")
 
 
 def _spec_columns(considered: Considered) -> dict[str, Any]:
