@@ -17,7 +17,7 @@ from controlplane.client import Client, Refusal, ReplyLost, Unreachable
 from controlplane.tenants.resources import read_mark
 from tests.daemon import Daemon
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 """Seconds until a job that does not end is a failure."""
 
 

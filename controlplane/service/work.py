@@ -34,7 +34,7 @@ from controlplane.tenants.facts import read_facts
 from controlplane.tenants.known import Known
 from controlplane.tenants.lifecycle import State
 from controlplane.tenants.listing import Listing
-from controlplane.tenants.observed import View, observe
+from controlplane.tenants.observed import PLANE, View, observe
 from controlplane.tenants.operations import operations
 from controlplane.tenants.plan import Action, Change, Plan, make_plan
 from controlplane.tenants.ports import Cloud, Effect, Thing
@@ -143,7 +143,7 @@ class Work:
                     moved = what_moved(agreed, plan)
                     raise StalePlan(tenant=job.tenant, digest=agreed.digest[:12], moved=moved)
                 self._mark_begun(job)  # crash after this: continue without asking again
-            left = [c for c in plan.changes if c.address in allowed]
+            left = [c for c in plan.changes if c.address in allowed or _is_leftover(c)]
             spare = [(a, ids) for a, ids in plan.duplicates if a in allowed]
             if (not left and not spare) or (left == before and not outcome.failed):
                 break  # done, or what was done had no effect: to do it again would not help
@@ -453,6 +453,11 @@ class Work:
             for table in (RecordRow, SealedRow):
                 for row in session.exec(select(table).where(table.tenant == tenant.name)).all():
                     session.delete(row)
+
+
+def _is_leftover(change: Change) -> bool:
+    """A role that the plane's own user took for a moment, when a crash kept it from giving it back."""
+    return change.action is Action.DELETE and f"/{PLANE}/" in change.address
 
 
 def _after_failure(job: JobRow, problem: Problem) -> State:
