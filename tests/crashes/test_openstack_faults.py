@@ -173,7 +173,7 @@ def test_a_service_that_stays_away_is_named_after_the_budget(
 ) -> None:
     address, fields, _ = CASES[OF_SERVICE[service]](work)
     slept: list[float] = []
-    brief = RetryPolicy(budget=5, sleep=slept.append, clock=lambda: sum(slept))
+    brief = RetryPolicy(budget=5, sleep=slept.append, clock=lambda: sum(slept), draw=lambda: 0.5)
     catalog = {"volume": "block-storage"}.get(service, service)
     with OpenStack(faults.cloud, str(faults.clouds_yaml), retry=brief) as shaken:
         away = faults.reply(503, service=catalog, method="POST|PUT", path="^(?!.*/auth/tokens)")
