@@ -20,7 +20,7 @@ from airgap_bundle.errors import BundleRefused
 
 LARGEST = 2**53 - 1
 DEEPEST = 16
-_KEY = re.compile(r"[a-z0-9_.-]+")
+_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 
 Json = dict[str, Any] | list[Any] | str | int | bool | None
 
@@ -41,8 +41,8 @@ def malformed(what: str, why: str) -> NoReturn:
 def render(value: Json) -> bytes:
     """The canonical bytes of `value`.
 
-    Raises ValueError: a float, an integer beyond ±(2^53 - 1), a key outside `[a-z0-9_.-]+`, a lone surrogate,
-    nesting deeper than 16, another type.
+    Raises ValueError: a float, an integer beyond ±(2^53 - 1), a key outside `[A-Za-z0-9_.-]+`, a lone
+    surrogate, nesting deeper than 16, another type.
     """
     _check(value, 0)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -88,7 +88,7 @@ def _check(value: Any, depth: int) -> None:
     elif isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str) or not _KEY.fullmatch(key):
-                raise ValueError("a key has other characters than a-z, 0-9, `_`, `.` and `-`")
+                raise ValueError("a key has other characters than letters, digits, `_`, `.` and `-`")
             _check(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:

@@ -13,8 +13,8 @@ from airgap_bundle.content import Content, Part
 FORMAT = "airgap-bundle/release/1"
 WHAT = "release.json"
 MOST_BYTES = 1_000_000
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_SHA = re.compile(r"[0-9a-f]{64}")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[a-z0-9-]+")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
@@ -91,9 +91,9 @@ class Release:
             malformed(WHAT, f"its format is not {FORMAT}")
         base, content = value["base"], value["content"]
         made = cls(
-            bundle=match(_NAME, value["bundle"]),
+            bundle=match(NAME, value["bundle"]),
             sequence=count(value["sequence"], least=1),
-            previous=None if value["previous"] is None else match(_SHA, value["previous"]),
+            previous=None if value["previous"] is None else match(SHA256, value["previous"]),
             created=read_moment(value["created"]),
             next_expected=read_moment(value["next_expected"]),
             title=line(value["title"]),
@@ -101,12 +101,12 @@ class Release:
             size=count(content["bytes"]),
             carried=count(content["carried"]),
             parts={
-                match(_PART, name): Part(count(p["entries"]), count(p["bytes"]), match(_SHA, p["sha256"]))
+                match(_PART, name): Part(count(p["entries"]), count(p["bytes"]), match(SHA256, p["sha256"]))
                 for name, p in value["parts"].items()
             },
             base=None
             if base is None
-            else Base(match(_SHA, base["receipt"]), count(base["sequence"], least=1)),
+            else Base(match(SHA256, base["receipt"]), count(base["sequence"], least=1)),
             minimum_root=count(value["minimum_root"], least=1),
         )
         if (made.previous is None) != (made.sequence == 1):
