@@ -166,7 +166,7 @@ def to_codes(data: bytes, most: int = QR_CHARACTERS) -> list[str]:
 
 
 def from_codes(texts: Sequence[str]) -> bytes:
-    """The file that codes carry, in any order, repeated ones too. Raises Malformed: one is missing or not of it."""
+    """The file that codes carry, in any order, also repeated. Raises Malformed: one is missing or strange."""
     parts: dict[int, str] = {}
     marks: set[tuple[str, str]] = set()
     for text in texts:
