@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airgap_bundle.canonical import Malformed, malformed, parse, render
+from airgap_bundle.canonical import malformed, parse, render
 from airgap_bundle.dsse import Envelope
 from airgap_bundle.keys import PublicKey
 from airgap_bundle.release import NAME, SHA256, count, line, match, moment, read_moment
@@ -227,6 +227,3 @@ def _read_held(value: Mapping[str, Any]) -> Held:
     if set(value) != {"release", "sequence"}:
         raise ValueError("a release is named by `release` and `sequence`")
     return Held(count(value["sequence"], least=1), match(SHA256, value["release"]))
-
-
-__all__ = ["Held", "Malformed", "Receipt", "envelope", "from_codes", "to_codes", "verify"]
