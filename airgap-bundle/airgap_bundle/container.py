@@ -26,6 +26,8 @@ PAGE = 4096
 ALIGNED_FROM = 65_536
 """Bytes: blobs of this size and more begin at a multiple of PAGE, so that they can be cloned, not copied."""
 LARGEST_MEMBER = 2**32
+NAME = 100
+"""Bytes that a header has for a member's name."""
 
 
 class Member(NamedTuple):
@@ -67,8 +69,9 @@ class VolumeLayout:
         """Every member in order: VOLUME.json, metadata, blobs and pieces of blobs."""
         at = 0
         for name, size in [("VOLUME.json", len(self._volume_json)), *self.about.metadata]:
-            yield Member(name, size, at + BLOCK, None, 0)
-            at = _padded(at + BLOCK + size, BLOCK)
+            at += len(long_name(name)) + BLOCK
+            yield Member(name, size, at, None, 0)
+            at = _padded(at + size, BLOCK)
         for sha256, offset, size in self.pieces():
             at += _pad_before(at, size) + BLOCK
             yield Member(blob_name(sha256, offset), size, at, sha256, offset)
@@ -95,8 +98,11 @@ class VolumeLayout:
         run_at, run = 0, b""
         at = 0
         for member in self.members:
-            short = member.at - BLOCK - at
-            run += (pad(short) if short else b"") + header(member.name, member.size)
+            if member.blob:
+                short = member.at - BLOCK - at
+                run += (pad(short) if short else b"") + header(member.name, member.size)
+            else:
+                run += long_name(member.name) + header(member.name, member.size)
             at = _padded(member.at + member.size, BLOCK)
             if member.name == "VOLUME.json":
                 run += self._volume_json + bytes(at - member.at - member.size)
@@ -156,7 +162,8 @@ def next_at(at: int, size: int) -> int:
 
 def head_size(volume_json: int, metadata: Sequence[tuple[str, int]]) -> int:
     """Bytes before the first blob, when VOLUME.json has `volume_json` bytes."""
-    return sum(BLOCK + _padded(size, BLOCK) for size in (volume_json, *(size for _, size in metadata)))
+    named = [("VOLUME.json", volume_json), *metadata]
+    return sum(len(long_name(name)) + BLOCK + _padded(size, BLOCK) for name, size in named)
 
 
 def _padded(size: int, to: int) -> int:
@@ -179,33 +186,25 @@ def pad(size: int) -> bytes:
     return header("pad", body, b"x") + f"{record}{' ' * (body - len(record) - 1)}\n".encode()
 
 
+def long_name(name: str) -> bytes:
+    """What comes before the header of a member whose name is too long for it: a pax header that holds it."""
+    if len(name) <= NAME:
+        return b""
+    length = len(f"... path={name}\n")  # names of 101 to 190 bytes: its own length has three digits
+    return header("path", length, b"x") + f"{length} path={name}\n".encode().ljust(BLOCK, b"\0")
+
+
 def header(name: str, size: int, flag: bytes = b"0") -> bytes:
     """The 512 bytes before a member's content."""
-    prefix, base = b"", name.encode()
-    if len(base) > 100:
-        prefix, _, base = base.partition(b"/")
-    length = b"%011o" % size
-    summed = _REST_SUM + sum(base) + sum(prefix) + sum(length) + flag[0]
-    return b"".join(
-        [
-            base.ljust(100, b"\0"),
-            _OWNER,
-            length,
-            _TIME,
-            b"%06o\0 " % summed,
-            flag,
-            _MAGIC,
-            prefix,
-            _ZEROS[len(prefix) :],
-        ]
-    )
+    short, length = name.encode()[:NAME], b"%011o" % size
+    summed = _REST_SUM + sum(short) + sum(length) + flag[0]
+    return b"".join([short.ljust(NAME, b"\0"), _OWNER, length, _TIME, b"%06o\0 " % summed, flag, _REST])
 
 
 _OWNER = b"0000644\0" + b"0000000\0" * 2
 _TIME = b"\0" + b"0" * 11 + b"\0"
-_MAGIC = bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2
-_ZEROS = bytes(155 + 12)
-_REST_SUM = sum(_OWNER + _TIME + b" " * 8 + _MAGIC)
+_REST = bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(155 + 12)
+_REST_SUM = sum(_OWNER + _TIME + b" " * 8 + _REST)
 
 
 def blob_name(sha256: str, offset: int) -> str:

@@ -29,7 +29,7 @@ MOST_ROOTS = 1024
 _STREAM = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _METADATA = re.compile(
     r"metadata/(?:([1-9][0-9]{0,3})\.root|(timestamp)|([1-9][0-9]{0,15})\.(snapshot|targets))\.json"
-    r"|targets/[0-9a-f]{64}\.(release\.json|content\.ndjson|attestation-[a-z0-9-]{1,18}\.json)"
+    r"|targets/[0-9a-f]{64}\.(release\.json|content\.ndjson|attestation-[a-z0-9-]{1,100}\.json)"
 )
 _ORDER = {"timestamp": 2, "snapshot": 3, "targets": 4, "release.json": 5, "content.ndjson": 6}
 _LIMITS = {"targets": 5_000_000, "release.json": 1_000_000, "content.ndjson": MOST_BYTES}
