@@ -135,6 +135,12 @@ def test_without_known_keys_nothing_is_signed() -> None:
         verify(parse(NOTE), [])
 
 
+def test_a_refusal_names_a_few_signers_not_all() -> None:
+    note = Note(TEXT, tuple(Signature(f"n{number}", b"abcd", b"x") for number in range(9)))
+    with pytest.raises(NotSigned, match=r"signed by n0\+61626364, .*, n4\+61626364, 4 more, known are"):
+        verify(note, [LOG])
+
+
 def test_a_signature_of_an_unknown_key_is_ignored_whatever_it_says() -> None:
     same_name = Signature(LOG.name, b"\0\0\0\0", b"x")
     same_id = Signature("zone-2.example", LOG.key_id, b"x" * 64)

@@ -139,9 +139,9 @@ def verify(signed: SignedCheckpoint, origin: str, keys: Iterable[VerifierKey]) -
 
     Raises OriginRefused, NotSigned, NoteSignatureRefused, KeysRefused.
     """
-    if signed.checkpoint.origin != origin:
+    if signed.checkpoint.origin != origin:  # check C7
         raise OriginRefused(origin=signed.checkpoint.origin, expected=origin)
-    signers = dict.fromkeys(key for key, _ in notes.verify(signed.note, keys))
+    signers = dict.fromkeys(key for key, _ in notes.verify(signed.note, keys))  # check C8
     return VerifiedCheckpoint(signed.note, tuple(signers))
 
 
@@ -153,14 +153,14 @@ def extends(older: Checkpoint, newer: Checkpoint, proof: Sequence[bytes]) -> Non
     Raises OriginRefused for two logs, HistoryForked if no proof can exist, ConsistencyRefused if this one
     does not show it.
     """
-    if older.origin != newer.origin:
+    if older.origin != newer.origin:  # check X2
         raise OriginRefused(origin=newer.origin, expected=older.origin)
-    if older.size == newer.size and older.root != newer.root:
+    if older.size == newer.size and older.root != newer.root:  # check X6
         why = f"its {older.size} entries have the roots {older.root.hex()} and {newer.root.hex()}"
         raise HistoryForked(origin=older.origin, why=why)
     if newer.size < older.size:
         raise ConsistencyRefused(old=older.size, new=newer.size, why="it is smaller")
-    verify_consistency(older.size, newer.size, proof, older.root, newer.root)
+    verify_consistency(older.size, newer.size, proof, older.root, newer.root)  # checks X6, X7
 
 
 def read_text(text: str) -> Checkpoint:
@@ -170,18 +170,18 @@ def read_text(text: str) -> Checkpoint:
         if not text.endswith("\n"):
             raise Unreadable("its last line has no end")
         lines = text[:-1].split("\n")
-        if "" in lines:
+        if "" in lines:  # check C1
             raise Unreadable(f"line {lines.index('') + 1} is empty")
         if len(lines) < 3:
             raise Unreadable(f"it has {len(lines)} lines, and origin, size and root hash are three")
         origin, size_text, root_text, *extensions = lines
-        if len(origin.encode()) > ORIGIN_LIMIT:
+        if len(origin.encode()) > ORIGIN_LIMIT:  # check C2
             raise Unreadable(f"line 1: the origin is longer than {ORIGIN_LIMIT} bytes")
-        size = decimal(size_text, "line 2: the tree size")
-        root = base64_bytes(root_text, "line 3: the root hash", HASH_BYTES)
-        if size == 0 and root != EMPTY_ROOT:
+        size = decimal(size_text, "line 2: the tree size")  # check C3
+        root = base64_bytes(root_text, "line 3: the root hash", HASH_BYTES)  # check C4
+        if size == 0 and root != EMPTY_ROOT:  # check C5
             raise Unreadable("line 3: the root hash of an empty log is another one")
-        if len(extensions) > EXTENSIONS_LIMIT:
+        if len(extensions) > EXTENSIONS_LIMIT:  # check C6
             raise Unreadable(f"it has {len(extensions)} extension lines, more than {EXTENSIONS_LIMIT}")
         for number, line in enumerate(extensions, 4):
             if len(line.encode()) > LINE_LIMIT:

@@ -1,4 +1,4 @@
-"""A witness saw this checkpoint at this time, and all before it agreed. C2SP tlog-cosignature 1.1, Ed25519.
+"""A witness saw this checkpoint at this time, and all before it agreed. C2SP tlog-cosignature 1.0.1.
 
 A cosignature is one more signature line under a checkpoint. Its bytes are the key ID, the time in eight
 bytes, and an Ed25519 signature over two lines and the checkpoint's text:
@@ -59,13 +59,13 @@ class WitnessKey(VerifierKey):
 
     def check(self, text: bytes, signature: bytes) -> None:
         """Return when `signature` is this key's cosignature of the note's text, else raise BadSignature."""
-        if len(signature) != TIME_BYTES + SIGNATURE_BYTES:
+        if len(signature) != TIME_BYTES + SIGNATURE_BYTES:  # check W1
             raise BadSignature(
                 f"a cosignature has {TIME_BYTES + SIGNATURE_BYTES} bytes, not {len(signature)}"
             )
-        if (time := time_of(signature)) > LARGEST:
+        if (time := time_of(signature)) > LARGEST:  # check W2
             raise BadSignature("its time is larger than 2^63 - 1")
-        self.public.verify(_signed(text, time), signature[TIME_BYTES:])
+        self.public.verify(_signed(text, time), signature[TIME_BYTES:])  # check W3
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Quorum:
     def __post_init__(self) -> None:
         if not 0 <= self.needed <= len(self.witnesses):
             raise KeysRefused(why=f"{self.needed} witnesses are needed and {len(self.witnesses)} are known")
-        if len({key.public for key in self.witnesses}) != len(self.witnesses):
+        if len({key.public for key in self.witnesses}) != len(self.witnesses):  # check W4
             raise KeysRefused(why="two witnesses have one key, so one signature would count twice")
         if len({key.name for key in self.witnesses}) != len(self.witnesses):
             raise KeysRefused(why="two witnesses have one name, so one witness could count twice")
@@ -100,8 +100,8 @@ class Quorum:
         """
         if {key.public for key in self.witnesses} & {key.public for key in checkpoint.signers}:
             raise KeysRefused(why="a witness has the log's own key")
-        seen = cosignatures(checkpoint, self.witnesses, latest)
-        if len(seen) < self.needed:
+        seen = cosignatures(checkpoint, self.witnesses, latest)  # check W5
+        if len(seen) < self.needed:  # check W6
             raise QuorumMissed(
                 have=len(seen),
                 known=len(self.witnesses),

@@ -55,6 +55,7 @@ SIGNATURE_LIMIT = 8 * 1024  # bytes of one signature
 NAME_LIMIT = 255  # bytes; a longer name cannot be cosigned with ML-DSA (C2SP tlog-cosignature)
 
 _DASH = "\u2014 "
+_SHOWN = 5  # names in an error
 _TYPES = {
     0x02: "an ECDSA key",
     COSIGNATURE_V1: "a witness's key",
@@ -94,16 +95,16 @@ class VerifierKey:
     def parse(cls, text: str) -> Self:
         """Read the text form `name+ID+base64`, strictly. Raises MalformedKey."""
         try:
-            name, key_id, encoded = _three(text)
+            name, key_id, encoded = _three(text)  # check K1
             material = base64_bytes(encoded, "its key")
             kind, raw = material[:1], material[1:]
-            if kind != bytes([cls.kind]):
+            if kind != bytes([cls.kind]):  # check K3
                 what = _TYPES.get(material[0], "a key of unknown type") if material else "nothing"
                 raise Unreadable(f"it is {what}, and {_TYPES[cls.kind]} is needed")
             if len(raw) != PUBLIC_BYTES:
                 raise Unreadable(f"its key has {len(raw)} bytes where Ed25519 has {PUBLIC_BYTES}")
-            key = cls(name, PublicKey(raw))
-            if key_id != key.key_id.hex():
+            key = cls(name, PublicKey(raw))  # checks K2, K5
+            if key_id != key.key_id.hex():  # check K4
                 raise Unreadable(f"its ID is {key_id[:8]}, and name and key give {key.key_id.hex()}")
         except Unreadable as why:
             raise MalformedKey(why=why) from None
@@ -160,8 +161,8 @@ class Note:
 def parse(data: bytes) -> Note:
     """Read a signed note, strictly: `render(parse(data)) == data`. Raises MalformedNote."""
     try:
-        whole = plain_text(data, NOTE_LIMIT)
-        head, blank, tail = whole.rpartition("\n\n")  # the last empty line: the text may have others
+        whole = plain_text(data, NOTE_LIMIT)  # check N1
+        head, blank, tail = whole.rpartition("\n\n")  # check N2: the last one, the text may have others
         if not blank:
             raise Unreadable("no empty line parts the text from the signatures")
         if not tail.endswith("\n"):
@@ -199,10 +200,8 @@ def verify(note: Note, keys: Iterable[K]) -> list[tuple[K, Signature]]:
     """
     known = list(keys)
     found = signed_by(note, known)
-    if not found:
-        signers = ", ".join(f"{one.name}+{one.key_id.hex()}" for one in note.signatures)
-        names = ", ".join(f"{key.name}+{key.key_id.hex()}" for key in known)
-        raise NotSigned(signers=signers, known=names or "none")
+    if not found:  # check N5
+        raise NotSigned(signers=_some(note.signatures), known=_some(known))
     return found
 
 
@@ -221,7 +220,7 @@ def signed_by(note: Note, keys: Iterable[K]) -> list[tuple[K, Signature]]:
         if key is None:
             continue  # an unknown key, even if its name or its ID is a known one's: ignored
         try:
-            key.check(text, signature.raw)
+            key.check(text, signature.raw)  # check N4
         except BadSignature as why:
             raise NoteSignatureRefused(key=f"{key.name}+{key.key_id.hex()}", why=why) from None
         found.append((key, signature))
@@ -249,16 +248,23 @@ def utf8(text: str) -> bytes:
         raise Unreadable("it has half a surrogate pair, which no UTF-8 text has") from None
 
 
+def _some(keys: Sequence[VerifierKey | Signature]) -> str:
+    """The names and IDs of the first few, for an error."""
+    names = [f"{one.name}+{one.key_id.hex()}" for one in keys]
+    more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return ", ".join(names[:_SHOWN] + more) or "none"
+
+
 def _by_identity(keys: Iterable[K]) -> dict[tuple[str, bytes], K]:
     known: dict[tuple[str, bytes], K] = {}
     for key in keys:
-        if known.setdefault((key.name, key.key_id), key) != key:
+        if known.setdefault((key.name, key.key_id), key) != key:  # check N6
             raise KeysRefused(why=f"two of them are {key.name}+{key.key_id.hex()}")
     return known
 
 
 def _signature(line: str, where: str) -> Signature:
-    if not line.startswith(_DASH):
+    if not line.startswith(_DASH):  # check N3
         raise Unreadable(f"{where} does not begin with an em dash and a space, as a signature does")
     name, space, encoded = line[len(_DASH) :].partition(" ")
     if not space:

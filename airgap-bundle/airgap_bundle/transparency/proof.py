@@ -11,7 +11,7 @@ An entry is in the log (C2SP tlog-proof version 1, `.tlog-proof`):
     3
     ...
 
-A newer checkpoint extends an older one (the body that C2SP tlog-witness sends to a witness, as a file):
+A newer checkpoint extends an older one (what C2SP tlog-witness sends a witness, here as `.tlog-extension`):
 
     old 2
     WX/LMSgtNGVMIA00GPylcFxkjr8ybsc9jd7xGEH4dtg=
@@ -56,6 +56,7 @@ from airgap_bundle.transparency.strict import Unreadable, base64_bytes, base64_t
 
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
 SUFFIX = ".tlog-proof"
+EXTENSION_SUFFIX = ".tlog-extension"
 HASHES_LIMIT = 63  # a tree of 2^63 - 1 entries is 63 levels high
 EXTRA_LIMIT = 64 * 1024  # bytes
 FILE_LIMIT = NOTE_LIMIT + 128 * 1024  # bytes; above what the other limits allow
@@ -87,7 +88,7 @@ def parse(data: bytes) -> InclusionProof:
     Raises MalformedProof, MalformedNote, MalformedCheckpoint.
     """
     try:
-        lines, note = _parts(data)
+        lines, note = _parts(data)  # check P1
         if lines[0] != FIRST_LINE:
             raise Unreadable(f"line 1 is not `{FIRST_LINE}`")
         extra = b""
@@ -127,17 +128,17 @@ def verify(
     checkpoint = checkpoints.verify(proof.checkpoint, origin, keys)  # checks P2, P3
     if quorum is not None:
         quorum.check(checkpoint)  # check P4
-    verify_inclusion(proof.index, checkpoint.size, leaf, proof.hashes, checkpoint.root)  # check P5
+    verify_inclusion(proof.index, checkpoint.size, leaf, proof.hashes, checkpoint.root)  # checks P5, P6
     return checkpoint
 
 
 def parse_consistency(data: bytes) -> ConsistencyProof:
-    """Read a consistency proof file, strictly: `render_consistency(parse_consistency(data)) == data`.
+    """Read a `.tlog-extension` file, strictly: `render_consistency(parse_consistency(data)) == data`.
 
     Raises MalformedProof, MalformedNote, MalformedCheckpoint.
     """
     try:
-        lines, note = _parts(data)
+        lines, note = _parts(data)  # check X1
         old_size = _numbered(lines, 0, "old")
         hashes = _hashes(lines, 1)
     except Unreadable as why:
@@ -170,7 +171,7 @@ def verify_consistency(
     if proof.old_size != older.size:  # check X5
         why = f"the proof is from a log of {proof.old_size} entries"
         raise ConsistencyRefused(old=older.size, new=newer.size, why=why)
-    checkpoints.extends(older, newer.checkpoint, proof.hashes)  # checks X6, X7
+    checkpoints.extends(older, newer.checkpoint, proof.hashes)  # checks X2, X6, X7
     return newer
 
 
