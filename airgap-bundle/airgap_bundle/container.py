@@ -13,7 +13,7 @@ Source of the header's form: POSIX.1-2017, pax, "ustar Interchange Format".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -26,6 +26,7 @@ PAGE = 4096
 ALIGNED_FROM = 65_536
 """Bytes: blobs of this size and more begin at a multiple of PAGE, so that they can be cloned, not copied."""
 LARGEST_MEMBER = 2**32
+RUN = 2**20
 NAME = 100
 """Bytes that a header has for a member's name."""
 
@@ -90,10 +91,11 @@ class VolumeLayout:
             at = _padded(at + _pad_before(at, size) + BLOCK + size, BLOCK)
         return _padded(at + 2 * BLOCK, PAGE)
 
-    def framing(self) -> Iterator[tuple[int, bytes]]:
+    def framing(self, metadata: Mapping[str, bytes] | None = None) -> Iterator[tuple[int, bytes]]:
         """Every byte that is no member's content, as (offset, bytes) in order. VOLUME.json is predicted.
 
-        Between two runs lies exactly the content of one member that is not empty.
+        Between two runs lies exactly the content of one member that is not empty. With the verified
+        `metadata` that comes too, in runs of a megabyte at most: all that is left is content of blobs.
         """
         run_at, run = 0, b""
         at = 0
@@ -103,12 +105,17 @@ class VolumeLayout:
                 run += (pad(short) if short else b"") + header(member.name, member.size)
             else:
                 run += long_name(member.name) + header(member.name, member.size)
-            at = _padded(member.at + member.size, BLOCK)
+            end = member.at + member.size
+            at = _padded(end, BLOCK)
             if member.name == "VOLUME.json":
-                run += self._volume_json + bytes(at - member.at - member.size)
+                run += self._volume_json + bytes(at - end)
             elif member.size:
                 yield run_at, run
-                run_at, run = member.at + member.size, bytes(at - member.at - member.size)
+                if metadata is not None and not member.blob:
+                    data = metadata[member.name]
+                    for offset in range(0, member.size, RUN):
+                        yield member.at + offset, data[offset : offset + RUN]
+                run_at, run = end, bytes(at - end)
         yield run_at, run + bytes(self.size - at)
 
     def pieces(self) -> Iterator[tuple[str, int, int]]:

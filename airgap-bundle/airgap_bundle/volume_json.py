@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -33,6 +34,9 @@ _METADATA = re.compile(
 )
 _ORDER = {"timestamp": 2, "snapshot": 3, "targets": 4, "release.json": 5, "content.ndjson": 6}
 _LIMITS = {"targets": 5_000_000, "release.json": 1_000_000, "content.ndjson": MOST_BYTES}
+
+
+_LAST = re.compile(rb',"volume":([1-9][0-9]{0,2})\}$')
 
 
 class Cut(NamedTuple):
@@ -67,17 +71,14 @@ class VolumeJson:
 
     def render(self) -> bytes:
         """The canonical bytes of VOLUME.json."""
-        names: list[Json] = [[name, size] for name, size in self.metadata]
-        return render(
-            {
-                "bundle": self.bundle,
-                "cuts": [[cut.blob, cut.offset] for cut in self.cuts],
-                "format": FORMAT,
-                "metadata": names,
-                "sequence": self.sequence,
-                "volume": self.volume,
-            }
-        )
+        common = _common(self.bundle, self.sequence, self.metadata, self.cuts)
+        return common[:-1] + b',"volume":%d}' % self.volume
+
+    def sibling(self, data: bytes) -> VolumeJson | None:
+        """What `data` says if it is another volume's VOLUME.json of this bundle; saves reading all of it."""
+        found = _LAST.search(data[-20:])
+        made = replace(self, volume=int(found[1])) if found else None
+        return made if made and made.volume <= made.volumes and made.render() == data else None
 
     @classmethod
     def parse(cls, data: bytes) -> VolumeJson:
@@ -114,6 +115,23 @@ class VolumeJson:
         if any(size > limit_of(name) for name, size in made.metadata):
             raise ValueError("a metadata file is larger than any may be")
         return made
+
+
+@lru_cache(maxsize=8)
+def _common(
+    bundle: str, sequence: int, metadata: tuple[tuple[str, int], ...], cuts: tuple[Cut, ...]
+) -> bytes:
+    """VOLUME.json without `volume`, which comes last: the same for all volumes of a bundle."""
+    names: list[Json] = [[name, size] for name, size in metadata]
+    return render(
+        {
+            "bundle": bundle,
+            "cuts": [[cut.blob, cut.offset] for cut in cuts],
+            "format": FORMAT,
+            "metadata": names,
+            "sequence": sequence,
+        }
+    )
 
 
 def is_metadata(name: str) -> bool:

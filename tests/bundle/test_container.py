@@ -207,7 +207,7 @@ def test_a_hundred_thousand_blobs_are_laid_out_in_little_time_and_memory() -> No
     [layout] = layouts_of(blobs)
     runs = sum(1 for _ in layout.framing())
     assert runs > 99_000
-    assert time.process_time() - began < 3  # about 0.9 s here; a slow machine may take three times that
+    assert time.process_time() - began < 5  # 0.9 s on a quiet machine
 
 
 def test_the_order_of_metadata_is_the_containers_whatever_the_order_given() -> None:
