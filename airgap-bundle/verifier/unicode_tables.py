@@ -1,4 +1,4 @@
-"""Write core/unicode.js: which characters are printable, and how case folds, in the Unicode version of SPEC section 5.
+"""Write core/unicode.js: which characters are printable, and how case folds, in SPEC section 5's Unicode.
 
     $ python airgap-bundle/verifier/unicode_tables.py [--check]
 

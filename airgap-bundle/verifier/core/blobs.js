@@ -10,9 +10,8 @@ import { checkCuts, layout, renderVolumeJson } from "./container.js";
 import { NotHere, Refused, demand, refuse } from "./problem.js";
 import { Reader } from "./reader.js";
 import { Sha256 } from "./sha256.js";
+import { counted, few } from "./words.js";
 import { unzstd } from "./zstd.js";
-
-const MOST_NAMED = 3;
 
 /**
  * Make checks 10, 11 and 12. `medium` as `openMedium` gives it, `verified` as `openBundle` does;
@@ -98,7 +97,7 @@ async function readVolumes({ volumes }, { release, content, metadata }, told) {
   for (const volume of volumes) await readVolume(volume, metadata, content, unfinished, found, told);
   const here = new Set(volumes.map(({ about }) => about.volume));
   found.missing = cuts.map((_, i) => i + 1).filter((number) => !here.has(number));
-  found.text = "every byte that is not a content is as predicted, to the end of the file";
+  found.text = "every byte beside the contents is as predicted, to the end of the file";
   return found;
 }
 
@@ -146,17 +145,21 @@ async function readPiece({ blob, offset, size, whole }, reader, unfinished, foun
 
 function judgeFraming({ framing, missing, text }) {
   if (framing.length) refuse(few(framing));
-  if (missing.length) throw new NotHere(`not here: volume ${missing.join(", ")}; ${text} in the others`);
+  if (missing.length) throw new NotHere(`${notHere(missing)}; in the others ${text}`);
   return text;
 }
 
 function judgeBlobs({ good, bad, missing }, content) {
   const all = content.blobs.size;
-  if (bad.size) refuse(`${bad.size} of ${all} blobs are damaged. ${few([...bad.values()])}`);
+  if (bad.size) refuse(`damaged: ${bad.size} of ${counted(all, "blob")}: ${few([...bad.values()])}`);
   if (good.size < all) {
-    throw new NotHere(`not here: volume ${missing.join(", ")}; ${good.size} of ${all} blobs are as signed`);
+    throw new NotHere(`${notHere(missing)}; as signed: ${good.size} of ${counted(all, "blob")}`);
   }
-  return `${all} blobs of ${content.carried} bytes, each as signed`;
+  return `${counted(all, "blob")} of ${counted(content.carried, "byte")}, each as signed`;
+}
+
+function notHere(missing) {
+  return `${missing.length === 1 ? "volume" : "volumes"} ${missing.join(", ")} not here`;
 }
 
 /** Check 12: unpack what travels compressed. Deltas are not for this verifier, and their bases are not here. */
@@ -189,17 +192,18 @@ async function checkContents({ good, places }, content, told) {
     unpacked++;
   }
   const notes = [];
-  if (left.missing) notes.push(`${left.missing} contents are in volumes that are not here`);
-  if (left.deltas) notes.push(`${left.deltas} deltas: this verifier does not rebuild them; ${basesText(bases)}`);
-  if (left.held) notes.push(`${left.held} contents did not travel: who accepted the base holds them`);
-  const done = `${unpacked} contents were unpacked and are as signed, and the others travel as they are`;
+  if (left.missing) notes.push(`${counted(left.missing, "content")} in volumes that are not here`);
+  if (left.deltas) notes.push(`${counted(left.deltas, "delta")} not rebuilt by this verifier: ${basesText(bases)}`);
+  if (left.held) notes.push(`${counted(left.held, "content")} that did not travel: who accepted the base holds them`);
+  const plain = "what travels as it is was compared in check 11";
+  const done = unpacked ? `${counted(unpacked, "content")} unpacked and as signed; ${plain}` : plain;
   if (notes.length) throw new NotHere(`${notes.join("; ")}; ${done}`);
   return done;
 }
 
 function basesText(bases) {
   const [first] = bases;
-  return `they stand on ${bases.size === 1 ? first : `${bases.size} bases, such as ${first}`}`;
+  return bases.size === 1 ? `the base is ${first}` : `there are ${bases.size} bases, such as ${first}`;
 }
 
 /** A function that reads the pieces of a blob as one: the next `count` bytes, fewer only at the end. */
@@ -232,9 +236,4 @@ async function unlessRefused(work, refused) {
     refused(problem.message);
     return false;
   }
-}
-
-function few(sentences) {
-  const more = sentences.length - MOST_NAMED;
-  return sentences.slice(0, MOST_NAMED).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }

@@ -12,6 +12,7 @@ import { BLOCK, fileName, metadataPlaces, readFirstHeader, readVolumeJson } from
 import { SHA256_HEX } from "./bytes.js";
 import { metadataName } from "./names.js";
 import { Refused, demand, refuse } from "./problem.js";
+import { counted } from "./words.js";
 
 const FOLDERS = ["metadata", "targets", "blobs"];
 const BESIDE = new Set(["carry-sheet.html", "carry-sheet.txt", "SHA256SUMS", "SHA256SUMS.sig"]);
@@ -63,7 +64,7 @@ function folderForm(chosen) {
     if (name.startsWith("blobs/")) blobs.set(name.slice("blobs/".length), file);
     else metadata.set(name, { file, at: 0, size: file.size });
   }
-  return { source: new Source(metadata), volumes: [], blobs, text: `a folder of ${files.size} files` };
+  return { source: new Source(metadata), volumes: [], blobs, text: `a folder of ${counted(files.size, "file")}` };
 }
 
 async function volumesOf(files) {
@@ -105,11 +106,11 @@ function compareVolumes(one, other) {
 
 function volumesText(volumes) {
   const { volumes: count } = volumes[0].about;
-  if (count === 1) return `one container of ${volumes[0].file.size} bytes`;
+  if (count === 1) return `one container of ${counted(volumes[0].file.size, "byte")}`;
   const here = new Set(volumes.map(({ about }) => about.volume));
   const missing = Array.from({ length: count }, (_, i) => i + 1).filter((number) => !here.has(number));
   if (!missing.length) return `all ${count} volumes`;
-  return `${here.size} of ${count} volumes; not here: ${missing.join(", ")}`;
+  return `${here.size} of ${count} volumes: ${missing.join(", ")} not here`;
 }
 
 /** Metadata at its places; every read is bounded by what the reader allows. */

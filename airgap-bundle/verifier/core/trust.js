@@ -13,9 +13,15 @@ import { NotHere, demand, refuse } from "./problem.js";
 import { compareSums, readRelease } from "./release.js";
 import { sha256 } from "./sha256.js";
 import * as tuf from "./tuf.js";
+import { counted } from "./words.js";
 
 /** This verifier was made then, so it is not earlier, whatever a clock says. */
-export const BUILD_DATE = Date.UTC(2026, 10, 23);
+const BUILD_DATE = Date.UTC(2026, 10, 23);
+
+/** The time that expiry is judged by: it is that late at least. */
+export function referenceTime(now) {
+  return Math.max(now, BUILD_DATE);
+}
 
 /**
  * Make checks 2 to 8.
@@ -25,7 +31,7 @@ export const BUILD_DATE = Date.UTC(2026, 10, 23);
  * attestations}, or null when a check failed.
  */
 export async function openBundle(source, trusted, now, report) {
-  const opening = new Opening(source, trusted, Math.max(now, BUILD_DATE), report);
+  const opening = new Opening(source, trusted, referenceTime(now), report);
   const steps = [
     [2, () => opening.root()],
     [3, () => opening.timestamp()],
@@ -188,7 +194,8 @@ class Opening {
     compareSums(this.releaseValue, content);
     this.contentValue = content;
     const { entries, parts, bytes } = content;
-    return `${entries.length} entries of ${bytes} bytes in ${parts.size} parts`;
+    const of = `${counted(entries.length, "entry", "entries")} of ${counted(bytes, "byte")}`;
+    return `${of} in ${counted(parts.size, "part")}`;
   }
 
   // Check 8: this verifier knows no site's policy, so nothing is demanded; what is there was signed by targets.
@@ -197,8 +204,9 @@ class Opening {
     for (const name of this.named.keys()) {
       if (targetKind(name) === "attestation") this.attestations.set(name, await this.target(name));
     }
-    const count = this.attestations.size;
-    return `no policy was given, so nothing is demanded; ${count} attestations are listed and not judged`;
+    const { size } = this.attestations;
+    const listed = size ? `; ${counted(size, "attestation")} listed below and not judged` : "";
+    return `this page knows no site's policy, so nothing is demanded${listed}`;
   }
 
   async signedFile(role, name) {
@@ -240,7 +248,7 @@ class Opening {
   signedBy(role) {
     const { keyids, threshold } = this.trustedRoot.roles[role];
     const have = this.report.signers.filter((one) => one.role === role).length;
-    return `signed by ${have} of ${keyids.length} keys (${threshold} needed)`;
+    return `signed by ${have} of ${counted(keyids.length, "key")} (${threshold} needed)`;
   }
 }
 
