@@ -10,6 +10,7 @@ be given, else a fresh set is made: three people of whom two sign, and one key e
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -136,9 +137,14 @@ def make_bundle(
     (folder / "targets").mkdir()
     entries = []
     for path, data in files.items():
-        bytes_ = data.read_bytes() if isinstance(data, Path) else data
-        entries.append(raw(path, sha(bytes_), len(bytes_), TYPE))
-        (folder / "blobs" / sha(bytes_)).write_bytes(bytes_)
+        if isinstance(data, Path):
+            with data.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            entries.append(raw(path, digest, data.stat().st_size, TYPE))
+            shutil.copyfile(data, folder / "blobs" / digest)
+        else:
+            entries.append(raw(path, sha(data), len(data), TYPE))
+            (folder / "blobs" / sha(data)).write_bytes(data)
     for entry, blob in extra:
         entries.append(entry)
         if blob is not None:
