@@ -199,7 +199,8 @@ def test_shuffled_lines_are_read_or_refused_in_words(lines: list[str]) -> None:
     ("text", "kind"),
     [("3.11", "number"), ("0x1F", "number"), ("1e3", "number"), ("0o17", "number"), ("12:30", "number"),
      ("no", "word"), ("Off", "word"), ("True", "word"), ("true", "truth"), ("~", "nothing"),
-     ("null", "nothing"), ("2026-11-23", "date"), ("openssl", "text"), ("3.0.17-1", "text"), ("1.2.3", "text"), ("-", "text")],
+     ("null", "nothing"), ("2026-11-23", "date"), ("openssl", "text"), ("3.0.17-1", "text"),
+     ("1.2.3", "text"), ("-", "text")],
 )  # fmt: skip
 def test_what_yaml_readers_disagree_about_is_not_taken_for_text(text: str, kind: str) -> None:
     assert looks_like(text) == kind
