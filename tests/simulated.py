@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -24,11 +24,14 @@ from controlplane.tenants.operations import Operation, operations
 from controlplane.tenants.plan import Plan, make_plan
 from controlplane.tenants.ports import Effect, Ids, Outcome, Secret
 from controlplane.tenants.quota_words import COMPUTE, NETWORK, VOLUME
+from controlplane.tenants.remainder import remainder
 from controlplane.tenants.resources import Fields, Kind, Record, mark, unique_name
 from controlplane.tenants.rules import rule_key
 from controlplane.tenants.subnets import automatic_gateway, automatic_ranges
 
 Row = dict[str, Any]
+Choose = Callable[[Sequence[Operation]], Operation]
+"""Which of the operations that wait for nothing comes next."""
 _PLAIN = (
     "domains",
     "projects",
@@ -286,6 +289,10 @@ class Cloud:
         row = self._assignment_row(role, actor, target)
         if row not in self.assignments:
             self.assignments.append(row)
+
+    def step_down(self) -> None:
+        """The plane gives back the roles that it took."""
+        self.assignments = [row for row in self.assignments if PLANE_USER not in _ids_in(row)]
 
     def _assignment_row(self, role: str, actor: str, target: str) -> Row:
         whom = "group" if actor in self.table("groups") else "user"
@@ -737,46 +744,61 @@ class World:
     def plan(self, desired: Desired, spec_digest: str = "spec") -> Plan:
         return make_plan(desired, self.view(desired.tenant), self.records, spec_digest)
 
-    def apply(self, desired: Desired, choose: Callable[[Sequence[Operation]], Operation]) -> list[Operation]:
+    def apply(self, desired: Desired, choose: Choose, agreed: Plan | None = None) -> list[Operation]:
         """One round: plan, then every operation, one at a time in an order that `choose` decides."""
+        order = [done for done in self.steps(desired, choose, agreed) if done is not None]
+        for change in self.plan(desired).changes:
+            if change.action == "forget":
+                del self.records[change.address]
+        return order
+
+    def steps(
+        self, desired: Desired, choose: Choose, agreed: Plan | None = None, late: int = 0
+    ) -> Iterator[Operation | None]:
+        """A round that yields after each request, its operation once it is over: to leave it there is to die.
+
+        `late` is how many operations records lag behind; with `agreed`, only what is left of that plan.
+        """
         view = self.view(desired.tenant)
         plan = make_plan(desired, view, self.records, "spec")
         assert not plan.conflicts, plan.conflicts
+        self.cloud.step_down()
         known = Known(view, read_facts(self.cloud.listing(), {}))
-        todo = operations(plan.changes, desired, view.resources)
+        todo = operations(remainder(agreed or plan, plan), desired, view.resources)
         waiting = {operation.key: operation for operation in todo}
         assert len(waiting) == len(todo)
-        order, rules = [], dict[str, str]()
+        unwritten, rules = list[tuple[Effect, Outcome]](), dict[str, str]()
         while waiting:
             ready = [o for o in waiting.values() if not o.after & waiting.keys()]
             assert ready, f"these wait for each other: {sorted(waiting)}"
             operation = waiting.pop(choose(ready).key)
-            order.append(operation)
             effect = operation.effect
             if effect.action == "create" and effect.address in rules:
                 outcome = Outcome(rules[effect.address], effect.want.fields if effect.want else {})
             else:
                 outcome = self.cloud.perform(effect, known)
                 if effect.action == "create":
-                    rules |= self._settle(effect.address, outcome, desired)
+                    for rule, id_ in self._born(effect.address, outcome, desired):
+                        yield None
+                        if rule:
+                            rules[rule] = id_
+                        else:
+                            del self.cloud.table("rules")[id_]
             known.learn(effect.address, outcome)
-            self.record(effect, outcome, desired)
-        for change in plan.changes:
-            if change.action == "forget":
-                del self.records[change.address]
-        return order
+            unwritten.append((effect, outcome))
+            while len(unwritten) > late:
+                self.record(*unwritten.pop(0), desired)
+            yield operation
+        for written in unwritten:
+            self.record(*written, desired)
 
-    def _settle(self, address: str, outcome: Outcome, desired: Desired) -> dict[str, str]:
-        """The rules that Neutron makes with a group: those that are wanted; the others go."""
-        kept = {}
+    @staticmethod
+    def _born(address: str, outcome: Outcome, desired: Desired) -> Iterator[tuple[str, str]]:
+        """The rules that Neutron makes with a group: the address of one that is wanted, else nothing."""
         for key, id_ in outcome.facts.get("default_rules", {}).items():
             rule = f"rule/{address.removeprefix('security-group/')}/{key}"
             want = desired.resources.get(rule)
-            if want is not None and not want.fields.get("description"):
-                kept[rule] = id_
-            else:
-                del self.cloud.table("rules")[id_]
-        return kept
+            yield rule if want is not None and not want.fields.get("description") else "", id_
 
     def record(self, effect: Effect, outcome: Outcome, desired: Desired) -> None:
         """As the journal of a job does it."""

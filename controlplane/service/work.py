@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -34,12 +35,13 @@ from controlplane.tenants.facts import read_facts
 from controlplane.tenants.known import Known
 from controlplane.tenants.lifecycle import State
 from controlplane.tenants.listing import Listing
-from controlplane.tenants.observed import PLANE, View, observe
+from controlplane.tenants.observed import View, is_plane_role, observe
 from controlplane.tenants.operations import operations
 from controlplane.tenants.plan import Action, Change, Plan, make_plan
 from controlplane.tenants.ports import Cloud, Effect, Thing
 from controlplane.tenants.reading import read
-from controlplane.tenants.resources import Kind, Observed, Record, kind_of
+from controlplane.tenants.remainder import remainder
+from controlplane.tenants.resources import Kind, Observed, Record
 
 ROUNDS = 4
 """How often an apply looks again and does what is left before it gives up."""
@@ -131,9 +133,9 @@ class Work:
         if kept is None:
             raise Problem(text=f"job {job.id} has no plan")
         agreed, desired = Plan.from_json(kept.body), desired_of(row)
-        allowed = {change.address for change in agreed.changes}
+        agreed_at = {change.address for change in agreed.changes}
         outcome, done = Result(), 0
-        before: list[Change] = []
+        before: Sequence[Change] = ()
         listing, view = self._first_look(job, desired)
         for turn in range(ROUNDS):
             records = self.tenancy.records([job.tenant])[job.tenant]
@@ -143,8 +145,9 @@ class Work:
                     moved = what_moved(agreed, plan)
                     raise StalePlan(tenant=job.tenant, digest=agreed.digest[:12], moved=moved)
                 self._mark_begun(job)  # crash after this: continue without asking again
-            left = [c for c in plan.changes if c.address in allowed or _is_leftover(c)]
-            spare = [(a, ids) for a, ids in plan.duplicates if a in allowed]
+            view = self._give_back(view)
+            left = remainder(agreed, plan)
+            spare = [(a, ids) for a, ids in plan.duplicates if a in agreed_at]
             if (not left and not spare) or (left == before and not outcome.failed):
                 break  # done, or what was done had no effect: to do it again would not help
             before = left
@@ -155,17 +158,17 @@ class Work:
             todo = operations(left, desired, view.resources, needed)
             journal.tell("started" if turn == 0 else "again", total=len(todo), plan=agreed.digest)
             outcome = run(todo, self.cloud, known, desired, journal, self.pool, self.stopping)
+            self.cloud.step_down(known.ids(Kind.PROJECT))  # crash before this: the next look sees the roles
             if self.stopping():
                 self._hold()
             done += len(outcome.done)
             self.ledger.flush()
-            self.cloud.step_down(self._projects(job.tenant))
             listing, view, _ = self._look(job.tenant, desired, site=False)
             if outcome.failed and not outcome.done:
                 break
         self._settle_records(job, desired, view)
         rest = make_plan(desired, view, self.tenancy.records([job.tenant])[job.tenant], row.spec_digest)
-        unfinished = [c for c in rest.changes if c.address in allowed]
+        unfinished = remainder(agreed, rest)
         if unfinished:
             failed = outcome.failed[0] if outcome.failed else None
             reason = reason_of(failed[1]) if failed else "OpenStack still differs after several tries"
@@ -190,9 +193,12 @@ class Work:
             return listing, view
         return seen
 
-    def _projects(self, tenant: str) -> list[str]:
-        records = self.tenancy.records([tenant])[tenant]
-        return [r.id for r in records.values() if kind_of(r.address) is Kind.PROJECT]
+    def _give_back(self, view: View) -> View:
+        """Give back the roles that a crash left the plane in the tenant's projects, and see them no more."""
+        rest = {a: seen for a, seen in view.resources.items() if not is_plane_role(a)}
+        if len(rest) < len(view.resources):
+            self.cloud.step_down(seen.id for seen in rest.values() if seen.kind is Kind.PROJECT)
+        return replace(view, resources=rest)
 
     def _look(
         self, tenant: str, desired: Desired | None, site: bool = True
@@ -314,8 +320,12 @@ class Work:
         return result | {"grace_until": until.isoformat(timespec="seconds")}
 
     def _domain_and_projects(self, tenant: str) -> tuple[str, list[str]]:
-        """The domain and every project in it, those of the tenant's own managers too."""
+        """The domain and every project in it, those of the tenant's own managers too.
+
+        Whatever the job is for: a role that a crash left the plane in one of them is given back.
+        """
         listing, view, _ = self._look(tenant, None)
+        view = self._give_back(view)
         if "domain" not in view.resources:
             raise CloudRefused(
                 service="identity",
@@ -453,11 +463,6 @@ class Work:
             for table in (RecordRow, SealedRow):
                 for row in session.exec(select(table).where(table.tenant == tenant.name)).all():
                     session.delete(row)
-
-
-def _is_leftover(change: Change) -> bool:
-    """A role that the plane's own user took for a moment, when a crash kept it from giving it back."""
-    return change.action is Action.DELETE and f"/{PLANE}/" in change.address
 
 
 def _after_failure(job: JobRow, problem: Problem) -> State:

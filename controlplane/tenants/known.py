@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from controlplane.tenants.facts import SiteFacts
 from controlplane.tenants.observed import PLANE, View
 from controlplane.tenants.ports import Outcome
-from controlplane.tenants.resources import Fields
+from controlplane.tenants.resources import Fields, Kind
 
 
 class Known:
@@ -26,6 +26,11 @@ class Known:
         """The identifier at an address. Raises KeyError when it is not there."""
         with self._lock:
             return address[3:] if address.startswith("id:") else self._ids[address]
+
+    def ids(self, kind: Kind) -> list[str]:
+        """The identifiers of all of a kind, made a moment ago or before."""
+        with self._lock:
+            return [id_ for address, id_ in self._ids.items() if address.startswith(f"{kind}/")]
 
     def facts(self, address: str) -> Fields:
         """Parent identifiers and the like; empty when there are none."""

@@ -374,6 +374,15 @@ class _Sight:
                     self.add(address, id_, about, owned=made)
 
 
+def is_plane_role(address: str) -> bool:
+    """Whether this is a role of the plane's own user on a project.
+
+    >>> is_plane_role("assignment/member/plane/self/project/prod")
+    True
+    """
+    return f"/{PLANE}/project/" in address
+
+
 def raw_rule(rule: Raw, security_group: str, name: Json) -> Fields:
     """The canonical fields of a Neutron rule; `name` turns a group's identifier into its address."""
     low, high = rule.get("port_range_min"), rule.get("port_range_max")

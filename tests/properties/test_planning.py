@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -239,6 +240,23 @@ def test_any_order_leads_from_any_spec_to_any_other_in_one_round(
         assert world.plan(desired).changes == ()
         assert world.records.keys() == desired.resources.keys()
         assert world.useless(desired) == []
+
+
+@examples
+@given(tenants(), tenants(), RANDOM, st.integers(1, 3))
+def test_an_apply_that_dies_anywhere_is_finished_within_what_was_agreed(
+    before: spec.Tenant, after: spec.Tenant, rng: random.Random, deaths: int
+) -> None:
+    """After any request, with its record and some before it lost; then again, on the way out of that."""
+    world, desired = built(desired_of(before)), desired_of(after)
+    agreed = world.plan(desired)
+    for _ in range(deaths):
+        life = world.steps(desired, rng.choice, agreed, late=rng.randrange(4))
+        for _ in islice(life, rng.randrange(len(agreed.changes) + 1)):
+            pass
+    world.apply(desired, rng.choice, agreed)
+    assert world.plan(desired).changes == ()
+    assert world.useless(desired) == []
 
 
 @examples
