@@ -4,22 +4,24 @@
     {"as":"zstd","blob":"9c…","blob_size":41276,"path":"vulnerabilities/debian.json","sha256":"0a…",…}
 
 One expression matches a whole canonical line, so reading is strict and fast at once: what does not match is
-refused, and nothing is parsed twice (100,000 lines take about a third of a second).
+refused, and nothing is parsed twice. Rules between lines are in `content_rules.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 from airgap_bundle.canonical import LARGEST, Json, malformed, render
+from airgap_bundle.content_rules import LONGEST_PATH, PLAIN, WHAT, check_digests, check_paths, why_not_a_path
 
-WHAT = "content.ndjson"
 MOST_ENTRIES = 2_000_000
 MOST_BYTES = 512 * 1024 * 1024
 MOST_BASES = 8
@@ -28,15 +30,25 @@ RAW, ZSTD, DELTA, HELD = "raw", "zstd", "delta", "held"
 
 _SHA = r"[0-9a-f]{64}"
 _SIZE = r"(?:0|[1-9][0-9]{0,15})"
-_LINE = re.compile(
-    r"\{"
+_TYPE = r"[a-z0-9.+-]+/[a-z0-9.+-]+"
+_TRAVELS = (
     rf'(?:"as":"(?:(held)"|(zstd)"|(delta)","bases":\["({_SHA}(?:","{_SHA}){{0,7}})"\])'
     rf'(?:,"blob":"({_SHA})","blob_size":({_SIZE}))?,)?'
-    rf'"path":"([^"\\\x00-\x1f\x7f]+)","sha256":"({_SHA})","size":({_SIZE}),'
-    r'"type":"([a-z0-9.+-]+/[a-z0-9.+-]+)"\}\n'
 )
-_SEGMENT = re.compile(r'[^"*/:<>?\\|\x00-\x1f\x7f]+')
-_PART = re.compile(r"[a-z0-9-]+")
+_LINE = re.compile(
+    rf'\{{{_TRAVELS}"path":"([^"\\\x00-\x1f\x7f]+)","sha256":"({_SHA})","size":({_SIZE}),"type":"({_TYPE})"\}}\n'
+)
+_MIXED_LINE = re.compile(
+    rf'(\{{{_TRAVELS}"path":"({PLAIN})","sha256":"({_SHA})","size":({_SIZE}),"type":"({_TYPE})"\}}\n)'
+)
+_PLAIN_LINE = re.compile(
+    rf'\{{"path":"({PLAIN})","sha256":"({_SHA})","size":({_SIZE}),"type":"({_TYPE})"\}}\n'
+)
+_PLAIN_REST = len('{"path":"","sha256":"","size":,"type":""}\n') + 64
+_PLAIN_PATH = re.compile(rf"(?=.{{,{LONGEST_PATH}}}\Z){PLAIN}")
+_TRAVEL = re.compile(rb'\{"as":[^}]*?,"path":')
+BLOCK = 64 * 1024
+"""Bytes that are read at once: few enough to stay in the processor's cache, many enough to be quick."""
 
 
 class Entry(NamedTuple):
@@ -71,16 +83,14 @@ def raw(path: str, sha256: str, size: int, media_type: str) -> Entry:
     return Entry(path, sha256, size, media_type, RAW, sha256, size)
 
 
-@dataclass(frozen=True)
-class Blob:
+class Blob(NamedTuple):
     """Bytes that travel: what a container's member holds."""
 
     sha256: str
     size: int
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Sums over the entries of one first path segment, and the digest of their identity lines."""
 
     entries: int
@@ -91,76 +101,92 @@ class Part:
 
 @dataclass(frozen=True)
 class Content:
-    """The entries of a bundle, in order of their paths' bytes, all rules of SPEC section 5 kept."""
+    """The entries of a bundle, in order of their paths' bytes, all rules of SPEC section 5 kept.
+
+    Made by `content` and `parse` only.
+    """
 
     entries: Sequence[Entry]
+    _data: bytes = field(repr=False, compare=False)
 
-    @property
+    @cached_property
     def blobs(self) -> dict[str, Blob]:
         """The distinct blobs in the order in which the entries first name them: their order on the medium."""
-        return _blobs(self.entries)
+        sizes = self._blob_sizes()
+        return dict(zip(sizes, map(_new_blob, sizes.items()), strict=True))
 
     @property
     def size(self) -> int:
         """Sum of the entries' sizes in bytes."""
-        return sum(entry.size for entry in self.entries)
+        return sum(map(itemgetter(2), self.entries))
 
     @property
     def carried(self) -> int:
         """Sum of the distinct blobs' sizes in bytes."""
-        return sum(blob.size for blob in self.blobs.values())
+        return sum(self._blob_sizes().values())
 
     @property
     def needs_base(self) -> bool:
         """Whether an entry is held or a delta, so that the bundle is of use only on top of another."""
-        return any(entry.way in (HELD, DELTA) for entry in self.entries)
+        return not {HELD, DELTA}.isdisjoint(map(itemgetter(4), self.entries))
 
     def parts(self) -> dict[str, Part]:
         """Each part's sums and digest, by name."""
-        lines: dict[str, list[bytes]] = {}
-        sizes: dict[str, int] = {}
-        for entry in self.entries:
-            part = entry.part
-            lines.setdefault(part, []).append(identity_line(entry))
-            sizes[part] = sizes.get(part, 0) + entry.size
-        return {
-            name: Part(len(of), sizes[name], hashlib.sha256(b"".join(of)).hexdigest())
-            for name, of in lines.items()
-        }
+        parts: dict[str, Part] = {}
+        first, at = 0, 0
+        while first < len(self.entries):
+            name = self.entries[first].part
+            last = bisect_left(self.entries, f"{name}0", first, key=itemgetter(0))  # "0" comes after "/"
+            end = self._line_of(self.entries[last].part, at) if last < len(self.entries) else len(self._data)
+            size = sum(map(itemgetter(2), self.entries[first:last]))
+            parts[name] = Part(last - first, size, _identity_sha256(self._data[at:end]))
+            first, at = last, end
+        return parts
 
     def render(self) -> bytes:
         """The canonical bytes of content.ndjson."""
         return b"".join(line(entry) for entry in self.entries)
 
+    def _blob_sizes(self) -> dict[str, int]:
+        sizes = dict(zip(map(itemgetter(5), self.entries), map(itemgetter(6), self.entries), strict=True))
+        sizes.pop("", None)  # what is held
+        return sizes
+
+    def _line_of(self, part: str, after: int) -> int:
+        """Where the first line of `part` begins: no other field can hold these bytes."""
+        return self._data.rfind(b"\n", 0, self._data.index(f'"path":"{part}/'.encode(), after)) + 1
+
+
+_new_entry = partial(tuple.__new__, Entry)
+_new_blob = partial(tuple.__new__, Blob)
+
 
 def content(entries: Iterable[Entry]) -> Content:
     """Sort entries into a manifest. Raises Malformed: they break a rule of SPEC section 5."""
-    made = Content(tuple(sorted(entries, key=lambda e: e.path.encode())))
-    return parse(made.render())
+    return parse(b"".join(line(entry) for entry in sorted(entries, key=itemgetter(0))))
 
 
 def parse(data: bytes) -> Content:
     """Read content.ndjson. Raises Malformed: not canonical, or a rule of SPEC section 5 is broken."""
     if len(data) > MOST_BYTES:
         malformed(WHAT, f"it is larger than {MOST_BYTES} bytes")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        malformed(WHAT, "it is not UTF-8")
     entries: list[Entry] = []
     types: dict[str, str] = {}
-    at, match = 0, _LINE.match
-    while at < len(text):
-        found = match(text, at)
-        if found is None:
-            malformed(WHAT, f"line {len(entries) + 1} is not canonical")
-        entries.append(_entry(found.groups(), types, len(entries) + 1))
-        at = found.end()
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at + BLOCK) + 1 or len(data)
+        try:
+            text = data[at:end].decode("utf-8")
+        except UnicodeDecodeError:
+            malformed(WHAT, "it is not UTF-8")
+        quick = _mixed_entries if '{"as":' in text else _plain_entries
+        entries += quick(text, types) or _entries(text, types, len(entries))
         if len(entries) > MOST_ENTRIES:
             malformed(WHAT, f"it has more than {MOST_ENTRIES} entries")
-    _check_paths(entries, ascii_only=text.isascii())
-    _check_digests(entries)
-    return Content(tuple(entries))
+        at = end
+    check_paths([entry[0] for entry in entries])
+    check_digests(entries, all_raw=b'{"as":' not in data)
+    return Content(tuple(entries), data)
 
 
 def line(entry: Entry) -> bytes:
@@ -180,6 +206,13 @@ def line(entry: Entry) -> bytes:
     return render(value) + b"\n"
 
 
+def _identity_sha256(lines: bytes) -> str:
+    """SHA-256 of these lines without how they travel."""
+    if b'{"as":' in lines:
+        lines = _TRAVEL.sub(b'{"path":', lines)
+    return hashlib.sha256(lines).hexdigest()
+
+
 def identity_line(entry: Entry) -> bytes:
     """The line without how it travels."""
     return (
@@ -187,12 +220,60 @@ def identity_line(entry: Entry) -> bytes:
     ).encode()
 
 
-def _blobs(entries: Iterable[Entry]) -> dict[str, Blob]:
-    blobs: dict[str, Blob] = {}
-    for entry in entries:
-        if entry.blob and entry.blob not in blobs:
-            blobs[entry.blob] = Blob(entry.blob, entry.blob_size)
-    return blobs
+def _plain_entries(text: str, types: dict[str, str]) -> list[Entry] | None:
+    """The entries of lines that all travel raw under plain paths, or None: look closer.
+
+    `findall` passes over what does not match; but what it found is as long as the text, so nothing was.
+    """
+    found = _PLAIN_LINE.findall(text)
+    if not found:
+        return None
+    paths, digests, lengths, media = zip(*found, strict=True)
+    covered = len(found) * _PLAIN_REST + sum(sum(map(len, column)) for column in (paths, lengths, media))
+    sizes = list(map(int, lengths))
+    if covered != len(text) or max(map(len, paths)) > LONGEST_PATH or max(sizes) > LARGEST:
+        return None
+    kinds = map(types.setdefault, media, media)  # one string for all entries of a type
+    columns = zip(paths, digests, sizes, kinds, repeat(RAW), digests, sizes, repeat(()))
+    return list(map(_new_entry, columns))
+
+
+def _mixed_entries(text: str, types: dict[str, str]) -> list[Entry] | None:
+    """The same for lines that travel in any way."""
+    entries: list[Entry] = []
+    covered = 0
+    for whole, held, zstd, delta, bases, blob, length, path, sha256, size, media in _MIXED_LINE.findall(text):
+        covered += len(whole)
+        media = types.setdefault(media, media)
+        if not (held or zstd or delta or blob):
+            entries.append(_new_entry((path, sha256, int(size), media, RAW, sha256, int(size), ())))
+        elif held and not blob:
+            entries.append(_new_entry((path, sha256, int(size), media, HELD, "", 0, ())))
+        elif zstd and blob:
+            entries.append(_new_entry((path, sha256, int(size), media, ZSTD, blob, int(length), ())))
+        elif delta and blob and len(set(named := tuple(bases.split('","')))) == len(named):
+            entries.append(_new_entry((path, sha256, int(size), media, DELTA, blob, int(length), named)))
+        else:
+            return None
+    too_large = any(e[2] > LARGEST or e[6] > LARGEST or len(e[0]) > LONGEST_PATH for e in entries)
+    return None if too_large or covered != len(text) else entries
+
+
+def _entries(text: str, types: dict[str, str], before: int) -> list[Entry]:
+    """The entries of any lines. Raises Malformed."""
+    entries: list[Entry] = []
+    at, match = 0, _LINE.match
+    while at < len(text):
+        number = before + len(entries) + 1
+        found = match(text, at)
+        if found is None:
+            malformed(WHAT, f"line {number} is not canonical")
+        entry = _entry(found.groups(), types, number)
+        if why := why_not_a_path(entry.path) if _PLAIN_PATH.fullmatch(entry.path) is None else None:
+            malformed(WHAT, f"the path of line {number} {why}")
+        entries.append(entry)
+        at = found.end()
+    return entries
 
 
 def _entry(groups: Sequence[str | None], types: dict[str, str], number: int) -> Entry:
@@ -218,85 +299,3 @@ def _entry(groups: Sequence[str | None], types: dict[str, str], number: int) -> 
     if len(set(named)) != len(named):
         malformed(WHAT, f"line {number} names a base twice")
     return Entry(path, sha256, length, media, DELTA, blob, int(blob_size), named)
-
-
-def why_not_a_path(path: str) -> str | None:
-    """Why `path` may not stand in a bundle, or None when it may."""
-    if len(path.encode("utf-8", "surrogatepass")) > 1024:
-        return "is longer than 1,024 bytes"
-    segments = path.split("/")
-    if len(segments) < 2:
-        return "has no part before its first slash"
-    if not _PART.fullmatch(segments[0]):
-        return "begins with a part that is not of a-z, 0-9 and `-`"
-    for segment in segments:
-        if segment in ("", ".", ".."):
-            return "has an empty segment, `.` or `..`"
-        if segment[0] == " " or segment[-1] in ". ":
-            return "has a segment that begins with a space or ends in a dot or a space"
-        if not _SEGMENT.fullmatch(segment) or not segment.isprintable():
-            return 'has a character that is not printable or one of " * : < > ? \\ |'
-        if len(segment.encode("utf-8", "surrogatepass")) > 200:
-            return "has a segment longer than 200 bytes"
-    if not unicodedata.is_normalized("NFC", path):
-        return "is not in Unicode normalization form C"
-    return None
-
-
-def fold(path: str) -> str:
-    """What a file system that ignores case and forms of letters makes of `path`."""
-    return (
-        path.lower()
-        if path.isascii()
-        else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
-    )
-
-
-_PLAIN = re.compile(r"[a-z0-9-]+(?:/(?![. ])[A-Za-z0-9._+~%=@,-]{0,199}[A-Za-z0-9_+~%=@,-])+")
-"""Paths that break no rule and need no closer look: nearly all of them."""
-
-
-def _check_paths(entries: Sequence[Entry], *, ascii_only: bool) -> None:
-    for number, entry in enumerate(entries, 1):
-        path = entry.path
-        if (_PLAIN.fullmatch(path) is None or len(path) > 1024) and (why := why_not_a_path(path)):
-            malformed(WHAT, f"the path of line {number} {why}")
-    paths = [entry.path for entry in entries]
-    keys: Sequence[str | bytes] = paths if ascii_only else [path.encode() for path in paths]
-    for before, after in pairwise(keys):
-        if before >= after:  # type: ignore[operator]  # both are str, or both are bytes
-            malformed(WHAT, f"its paths are not strictly sorted at {before!r}")
-    folders: dict[str, str] = {}
-    last = ""
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        if folder == last:
-            continue
-        last = folder
-        while folder and (known := folders.setdefault(fold(folder), folder)) == folder:
-            folder = folder.rpartition("/")[0]
-        if folder and known != folder:
-            malformed(WHAT, f"the folders {known!r} and {folder!r} are one on some file systems")
-    seen: dict[str, str] = {}
-    for path in paths:
-        folded = fold(path)
-        if (other := seen.setdefault(folded, path)) is not path:
-            malformed(WHAT, f"the paths {other!r} and {path!r} are one on some file systems")
-        if folded in folders:
-            malformed(WHAT, f"the path {path!r} is also a folder")
-
-
-def _check_digests(entries: Sequence[Entry]) -> None:
-    contents: dict[str, Entry] = {}
-    blobs: dict[str, int] = {}
-    for entry in entries:
-        first = contents.setdefault(entry.sha256, entry)
-        if first is not entry and (first.size, *first[4:]) != (entry.size, *entry[4:]):
-            malformed(
-                WHAT,
-                f"{entry.path!r} has the SHA-256 of {first.path!r} and another size or another way to travel",
-            )
-        if entry.blob and blobs.setdefault(entry.blob, entry.blob_size) != entry.blob_size:
-            malformed(WHAT, f"the blob of {entry.path!r} has two sizes")
-        if entry.sha256 in entry.bases:
-            malformed(WHAT, f"{entry.path!r} is a delta against itself")
