@@ -16,11 +16,15 @@ from fastapi import APIRouter
 
 from controlplane.adapters.openstack import OpenStack
 from controlplane.jobs.engine import JobQueue, Worker
+from controlplane.service.drafts import Drafts
 from controlplane.service.journal import Ledger
+from controlplane.service.lifecycle import Lifecycle
 from controlplane.service.observer import Observer
+from controlplane.service.plans import Plans
+from controlplane.service.questions import Questions
 from controlplane.service.routes import jobs, tenants
+from controlplane.service.sight import Sight
 from controlplane.service.site import Site
-from controlplane.service.tenancy import Tenancy
 from controlplane.service.work import Work
 from controlplane.store.database import connect
 from controlplane.tenants.quotas import QuotaClasses, load
@@ -42,25 +46,24 @@ class Parts:
         self._queue = JobQueue(database)
         self._ledger = Ledger(database)
         self._pool = ThreadPoolExecutor(24, thread_name_prefix="effects")
-        self.tenancy = Tenancy(
+        sight = Sight(
             database,
             Observer(self._cloud),
-            self._queue,
-            clock=lambda: datetime.now(UTC),
-            classes=_classes(site),
+            clock=_now,
             overcommit={
                 "cores": site.overcommit.cpu,
                 "ram": site.overcommit.ram,
                 "volume": site.overcommit.disk,
             },
-            grace=site.grace,
         )
-        self._work = Work(self.tenancy, self._cloud, self._ledger, key, self._pool, self._stopping.is_set)
+        lifecycle = Lifecycle(database, self._queue, clock=_now, grace=site.grace)
+        plans, questions = Plans(sight, Drafts(sight, _classes(site)), lifecycle), Questions(sight)
+        self._work = Work(sight, self._cloud, self._ledger, key, self._pool, self._stopping.is_set)
         self._slot, executor = _slot(site)
         self._worker = Worker(database, executor, self._work.run)
         self.routers: Sequence[APIRouter] = (
-            tenants.router(self.tenancy, key, self._cloud.sign_in),
-            jobs.router(self.tenancy, lambda: self._ledger.commits),
+            tenants.router(plans, lifecycle, questions, key, self._cloud.sign_in),
+            jobs.router(questions, lambda: self._ledger.commits),
         )
 
     def start(self) -> None:
@@ -89,6 +92,10 @@ class Parts:
 def build(site: Site) -> Parts:
     """The parts for `site`. Nothing runs before `start`."""
     return Parts(site)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _classes(site: Site) -> QuotaClasses:

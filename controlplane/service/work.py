@@ -23,8 +23,10 @@ from airgap_bundle.errors import Problem
 from airgap_bundle.keys import PrivateKey
 from airgap_bundle.sshsig import sign
 from controlplane.service.journal import JobJournal, Ledger
+from controlplane.service.plans import what_moved
 from controlplane.service.problems import document
-from controlplane.service.tenancy import Tenancy, desired_of, what_moved
+from controlplane.service.rows import desired_of, tenant_row
+from controlplane.service.sight import Sight
 from controlplane.store.database import reading, writing
 from controlplane.store.tenancy import CertificateRow, JobRow, PlanRow, RecordRow, SealedRow, TenantRow
 from controlplane.tenants import erasure
@@ -55,14 +57,14 @@ class Work:
 
     def __init__(
         self,
-        tenancy: Tenancy,
+        sight: Sight,
         cloud: Cloud,
         ledger: Ledger,
         plane_key: PrivateKey,
         pool: Executor,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.tenancy, self.cloud, self.ledger, self.key, self.pool = tenancy, cloud, ledger, plane_key, pool
+        self.sight, self.cloud, self.ledger, self.key, self.pool = sight, cloud, ledger, plane_key, pool
         self.stopping = stopping
         self._count = threading.Lock()
         self.running = self.held = 0
@@ -97,7 +99,7 @@ class Work:
             return self.running == self.held
 
     def _run(self, job_id: str) -> None:
-        with writing(self.tenancy.database) as session:
+        with writing(self.sight.database) as session:
             job = session.get(JobRow, job_id)
             if job is None or job.state in ("done", "failed"):
                 return  # crashed after the outcome was written and before the engine knew
@@ -110,7 +112,7 @@ class Work:
                 [line for u in spec.users if u.name == user for line in recipients(spec, u)] if spec else ()
             )
 
-        journal = JobJournal(self.ledger, job.id, job.tenant, lines, self.tenancy.clock)
+        journal = JobJournal(self.ledger, job.id, job.tenant, lines, self.sight.clock)
         journal.tell("began", verb=job.verb, resumed=job.began_at is not None)
         try:
             result = self.verbs[job.verb](job, journal)
@@ -127,8 +129,8 @@ class Work:
 
     def apply(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
         """Make OpenStack equal to the spec, as far as the plan that was agreed to goes."""
-        with reading(self.tenancy.database) as session:
-            row = self.tenancy.tenant_row(session, job.tenant)
+        with reading(self.sight.database) as session:
+            row = tenant_row(session, job.tenant)
             kept = session.get(PlanRow, job.plan)
         if kept is None:
             raise Problem(text=f"job {job.id} has no plan")
@@ -138,7 +140,7 @@ class Work:
         before: Sequence[Change] = ()
         listing, view = self._first_look(job, desired)
         for turn in range(ROUNDS):
-            records = self.tenancy.records([job.tenant])[job.tenant]
+            records = self.sight.records([job.tenant])[job.tenant]
             plan = make_plan(desired, view, records, row.spec_digest)
             if turn == 0 and job.began_at is None:
                 if plan.digest != agreed.digest:
@@ -151,7 +153,7 @@ class Work:
             if (not left and not spare) or (left == before and not outcome.failed):
                 break  # done, or what was done had no effect: to do it again would not help
             before = left
-            known = Known(view, read_facts(listing, self.tenancy.overcommit))
+            known = Known(view, read_facts(listing, self.sight.overcommit))
             self._drop_spares(spare, view, known)
             self._forget(job.tenant, left)
             needed = {a: tuple(n for n in desired.resources[a].needs) for a in desired.resources}
@@ -167,7 +169,7 @@ class Work:
             if outcome.failed and not outcome.done:
                 break
         self._settle_records(job, desired, view)
-        rest = make_plan(desired, view, self.tenancy.records([job.tenant])[job.tenant], row.spec_digest)
+        rest = make_plan(desired, view, self.sight.records([job.tenant])[job.tenant], row.spec_digest)
         unfinished = remainder(agreed, rest)
         if unfinished:
             failed = outcome.failed[0] if outcome.failed else None
@@ -187,7 +189,7 @@ class Work:
 
     def _first_look(self, job: JobRow, desired: Desired) -> tuple[Listing, View]:
         """What the job begins from: what its plan was made from, if that was moments ago."""
-        seen = self.tenancy.just_seen(job.id) if job.began_at is None else None
+        seen = self.sight.just_seen(job.id) if job.began_at is None else None
         if seen is None:
             listing, view, _ = self._look(job.tenant, desired)
             return listing, view
@@ -203,15 +205,15 @@ class Work:
     def _look(
         self, tenant: str, desired: Desired | None, site: bool = True
     ) -> tuple[Listing, View, dict[str, Record]]:
-        records = self.tenancy.records([tenant])[tenant]
+        records = self.sight.records([tenant])[tenant]
         wait = JOIN_SECONDS if self.running > 1 else 0.0
-        listing = self.tenancy.look([(tenant, desired, records)], site, wait)
+        listing = self.sight.look([(tenant, desired, records)], site, wait)
         return listing, observe(tenant, listing, records), records
 
     def _mark_begun(self, job: JobRow) -> None:
-        with writing(self.tenancy.database) as session:
+        with writing(self.sight.database) as session:
             if row := session.get(JobRow, job.id):
-                row.began_at = job.began_at = self.tenancy.clock()
+                row.began_at = job.began_at = self.sight.clock()
 
     def _drop_spares(self, spare: Sequence[tuple[str, tuple[str, ...]]], view: View, known: Known) -> None:
         """Delete what a lost reply left beside the one that is kept, at addresses that this job makes."""
@@ -225,7 +227,7 @@ class Work:
 
     def _forget(self, tenant: str, changes: Sequence[Change]) -> None:
         gone = [c.address for c in changes if c.action is Action.FORGET]
-        with writing(self.tenancy.database) as session:
+        with writing(self.sight.database) as session:
             for address in gone:
                 for table in (RecordRow, SealedRow):
                     if row := session.get(table, (tenant, address)):
@@ -233,8 +235,8 @@ class Work:
 
     def _settle_records(self, job: JobRow, desired: Desired, view: View) -> None:
         """Records for what is there and equal, also where a crash came before the record was written."""
-        now = self.tenancy.clock()
-        with writing(self.tenancy.database) as session:
+        now = self.sight.clock()
+        with writing(self.sight.database) as session:
             for address, want in desired.resources.items():
                 have = view.resources.get(address)
                 if have is None or any(have.fields.get(f) != v for f, v in want.fields.items()):
@@ -280,16 +282,16 @@ class Work:
         return id_
 
     def _remember_servers(self, tenant: str, ids: Sequence[str]) -> None:
-        with writing(self.tenancy.database) as session:
-            row = self.tenancy.tenant_row(session, tenant)
+        with writing(self.sight.database) as session:
+            row = tenant_row(session, tenant)
             row.stopped_servers = sorted({*(row.stopped_servers or ()), *ids})
 
     def resume(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
         """Let people in again and start what ran before."""
         domain, projects = self._domain_and_projects(job.tenant)
         self._mark_begun(job)
-        with reading(self.tenancy.database) as session:
-            servers = self.tenancy.tenant_row(session, job.tenant).stopped_servers or []
+        with reading(self.sight.database) as session:
+            servers = tenant_row(session, job.tenant).stopped_servers or []
         journal.tell("started", total=1 + len(servers))
         self.cloud.set_access(domain, True)
         self.cloud.lock_servers(projects, False)
@@ -315,8 +317,8 @@ class Work:
         result = self.suspend(job, journal)
         grace = timedelta(seconds=job.options["grace_seconds"])
         until = job.created_at + grace
-        with writing(self.tenancy.database) as session:
-            self.tenancy.tenant_row(session, job.tenant).grace_until = until
+        with writing(self.sight.database) as session:
+            tenant_row(session, job.tenant).grace_until = until
         return result | {"grace_until": until.isoformat(timespec="seconds")}
 
     def _domain_and_projects(self, tenant: str) -> tuple[str, list[str]]:
@@ -341,7 +343,7 @@ class Work:
 
     def erase(self, job: JobRow, journal: JobJournal) -> dict[str, Any]:
         """Delete everything, look until nothing is left, and sign a certificate of it."""
-        with reading(self.tenancy.database) as session:
+        with reading(self.sight.database) as session:
             record = session.get(RecordRow, (job.tenant, "domain"))
         domain = record.openstack_id if record else ""
         self._mark_begun(job)
@@ -393,12 +395,12 @@ class Work:
         return [Thing(**thing) for thing in (job.result or {}).get("seen", ())]
 
     def _remember_things(self, job: JobRow, things: Sequence[Thing]) -> None:
-        with writing(self.tenancy.database) as session:
+        with writing(self.sight.database) as session:
             if row := session.get(JobRow, job.id):
                 row.result = {"seen": [vars(thing) | {"facts": dict(thing.facts)} for thing in things]}
 
     def _certify(self, job: JobRow, removed: Sequence[Thing]) -> str:
-        now = self.tenancy.clock()
+        now = self.sight.clock()
         body = erasure.certificate(
             job.tenant,
             removed=removed,
@@ -409,7 +411,7 @@ class Work:
         )
         text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
         signature = sign(self.key, erasure.NAMESPACE, text.encode())
-        with writing(self.tenancy.database) as session:
+        with writing(self.sight.database) as session:
             session.merge(
                 CertificateRow(
                     id=job.id,
@@ -434,8 +436,8 @@ class Work:
         told = document(problem) if problem else None
         journal.tell("ended", state="failed" if problem else "done", problem=told, result=result)
         self.ledger.flush()
-        now = self.tenancy.clock()
-        with writing(self.tenancy.database) as session:
+        now = self.sight.clock()
+        with writing(self.sight.database) as session:
             row = session.get(JobRow, job.id)
             tenant = session.get(TenantRow, job.tenant)
             if row is None or tenant is None:
@@ -454,7 +456,7 @@ class Work:
         if job.verb in ("resume", "restore"):
             tenant.stopped_servers, tenant.grace_until = None, None
         if job.verb == "apply":
-            tenant.seen_at, tenant.drift = self.tenancy.clock(), result["drift"]
+            tenant.seen_at, tenant.drift = self.sight.clock(), result["drift"]
             if result["drift"]:
                 tenant.state = State.DRIFTED
         if job.verb == "erase":

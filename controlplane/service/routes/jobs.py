@@ -12,15 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from controlplane.access.roles import Action
+from controlplane.service.questions import Questions
 from controlplane.service.routing import Router, needs
-from controlplane.service.tenancy import Tenancy
 
 POLL_SECONDS = 0.1
 OTHERS_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0
 
 
-def router(tenancy: Tenancy, commits: Callable[[], int]) -> Router:
+def router(questions: Questions, commits: Callable[[], int]) -> Router:
     """The routes. `commits` grows when a job of this process has told something."""
     routes = Router(prefix="/v1/jobs", tags=["jobs"])
 
@@ -29,41 +29,41 @@ def router(tenancy: Tenancy, commits: Callable[[], int]) -> Router:
         tenant: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 50
     ) -> list[dict[str, Any]]:
         """The newest jobs first."""
-        return tenancy.jobs(tenant, limit)
+        return questions.jobs(tenant, limit)
 
     @routes.get("/events", dependencies=[needs(Action.READ)], response_class=StreamingResponse)
     async def follow_many(
         job: Annotated[list[str], Query(min_length=1, max_length=500)], after: Annotated[int, Query(ge=0)] = 0
     ) -> StreamingResponse:
         """Server-sent events of several jobs as one stream; it ends when all of them have."""
-        return await _answer(tenancy, commits, job, after)
+        return await _answer(questions, commits, job, after)
 
     @routes.get("/{job}", dependencies=[needs(Action.READ)])
     def show_job(job: str) -> dict[str, Any]:
         """One job and how it ended."""
-        return tenancy.job(job)
+        return questions.job(job)
 
     @routes.get("/{job}/events", dependencies=[needs(Action.READ)], response_class=StreamingResponse)
     async def follow(job: str, after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
         """Server-sent events from the event `after` on; the stream ends when the job has."""
-        return await _answer(tenancy, commits, [job], after)
+        return await _answer(questions, commits, [job], after)
 
     return routes
 
 
 async def _answer(
-    tenancy: Tenancy, commits: Callable[[], int], jobs: list[str], after: int
+    questions: Questions, commits: Callable[[], int], jobs: list[str], after: int
 ) -> StreamingResponse:
     for job in jobs:
-        await run_in_threadpool(tenancy.job, job)  # an unknown one is refused before the stream begins
+        await run_in_threadpool(questions.job, job)  # an unknown one is refused before the stream begins
     headers = {"Cache-Control": "no-store"}
     return StreamingResponse(
-        _stream(tenancy, commits, jobs, after), media_type="text/event-stream", headers=headers
+        _stream(questions, commits, jobs, after), media_type="text/event-stream", headers=headers
     )
 
 
 async def _stream(
-    tenancy: Tenancy, commits: Callable[[], int], jobs: list[str], after: int
+    questions: Questions, commits: Callable[[], int], jobs: list[str], after: int
 ) -> AsyncIterator[str]:
     """Events as they come; `end` with the job itself when one has ended and all it told was sent.
 
@@ -77,8 +77,8 @@ async def _stream(
             await asyncio.sleep(POLL_SECONDS)
             continue
         seen, unasked = commits(), 0.0
-        ended = await run_in_threadpool(tenancy.ended, open_)
-        events = await run_in_threadpool(tenancy.events, jobs, after)
+        ended = await run_in_threadpool(questions.ended, open_)
+        events = await run_in_threadpool(questions.events, jobs, after)
         for event in events:
             after = event["seq"]
             yield f"id: {after}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
