@@ -1,0 +1,62 @@
+"""`airgap-bundle lock`, `collect` and `airtight`: from a recipe to contents at hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from airgap_bundle.cli.base import At, Command, bytes_progress, megabytes, read_small, write_new
+from airgap_bundle.cli.kit import say
+
+LOCK_LIMIT = 256 * 1024 * 1024
+
+cache_option = click.option(
+    "--cache", type=At(), required=True, help="Folder of contents by digest; made if it is not there."
+)
+
+
+@click.command(
+    "lock", cls=Command, example="airgap-bundle lock november.yaml --cache cache/ --out november.lock"
+)
+@click.argument("recipe", type=At())
+@cache_option
+@click.option("--out", type=At(), required=True, help="The lock file.")
+@click.option("--created", metavar="TIME", help="The bundle's date, 2026-11-23T10:00:00Z. [default: now]")
+def lock(recipe: Path, cache: Path, out: Path, created: str | None) -> None:
+    """Find out which files a recipe means today, and pin each by its digest.
+
+    Uses this machine's own apt, pip and registry configuration, so a site's mirrors just work; the lock names
+    packages, versions and digests and no addresses.
+    """
+    from airgap_bundle import lock as locking
+    from airgap_bundle import recipe as recipes
+    from airgap_bundle.cache import Cache
+    from airgap_bundle.release import read_moment
+
+    try:
+        moment = read_moment(created) if created else datetime.now(UTC).replace(microsecond=0)
+    except ValueError:
+        raise click.UsageError("--created is not a time such as 2026-11-23T10:00:00Z.") from None
+    pinned = locking.lock(recipes.read(recipe), Cache(cache), moment, say)
+    write_new(out, pinned.render())
+    say(f"{out}: {len(pinned.items)} files, {megabytes(pinned.size)}, digest {pinned.digest[:16]}")
+    say(f"next: airgap-bundle collect {out} --cache {cache}")
+
+
+@click.command("collect", cls=Command, example="airgap-bundle collect november.lock --cache cache/")
+@click.argument("lock", type=At())
+@cache_option
+@click.option("--folder", type=At(), help="Where the recipe's local files are. [default: the lock's folder]")
+def collect(lock: Path, cache: Path, folder: Path | None) -> None:
+    """Fetch what a lock pins into a cache. It can be stopped and started again."""
+    from airgap_bundle import collect as collecting
+    from airgap_bundle.cache import Cache
+    from airgap_bundle.lock import Lock
+
+    pinned = Lock.parse(read_small(lock, LOCK_LIMIT), str(lock))
+    with bytes_progress("collect") as count:
+        collecting.collect(pinned, Cache(cache), folder or lock.absolute().parent, progress=count)
+    say(f"{cache}: has all {len(pinned.items)} files, {megabytes(pinned.size)}")
+    say(f"next: airgap-bundle airtight {lock} --cache {cache}")
