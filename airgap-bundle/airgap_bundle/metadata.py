@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from airgap_bundle.canonical import malformed, parse, render
 from airgap_bundle.errors import KeyProblem
 from airgap_bundle.keys import PublicKey
-from airgap_bundle.release import count, line, match, moment, read_moment
+from airgap_bundle.release import SHA256, count, line, match, moment, read_moment
 from airgap_bundle.signing import ED25519, OWNER, Ed25519Key, key_id
 
 SPEC_VERSION = "1.0.31"
@@ -40,8 +40,7 @@ TUF's own `hashes` are of the whole file with its signatures, so that snapshot c
 targets was signed by all. This one is known before, and lets every signer sign everything at once.
 """
 
-_SHA = re.compile(r"[0-9a-f]{64}")
-_SIGNATURE = re.compile(r"[0-9a-f]{128}")
+SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _SPEC = re.compile(r"1\.[0-9]{1,4}(\.[0-9]{1,4})?")
 _ATTESTATION = re.compile(r"attestation-[a-z0-9-]{1,100}\.json")
 _ROOT_NAME = re.compile(r"metadata/([1-9][0-9]{0,15})\.root\.json")
@@ -176,8 +175,8 @@ def _check_signatures(value: Any) -> None:
     for one in _list(value):
         if set(one) != {"keyid", "sig"}:
             raise ValueError("a signature has other fields than `keyid` and `sig`")
-        match(_SHA, one["keyid"])
-        match(_SIGNATURE, one["sig"])
+        match(SHA256, one["keyid"])
+        match(SIGNATURE, one["sig"])
     if len({one["keyid"] for one in value}) != len(value):
         raise ValueError("two of its signatures are by one key")
     if len(value) > 2 * MOST_KEYS:
@@ -193,7 +192,7 @@ def _check_root(signed: dict[str, Any]) -> None:
     for keyid, key in keys.items():
         if (key["keytype"], key["scheme"]) != (ED25519, ED25519) or set(key["keyval"]) != {"public"}:
             raise ValueError("a key is not an Ed25519 key")
-        public = PublicKey(bytes.fromhex(match(_SHA, key["keyval"]["public"])))
+        public = PublicKey(bytes.fromhex(match(SHA256, key["keyval"]["public"])))
         if keyid != key_id(public):  # one key under two IDs would be two signers
             raise ValueError("a key has not the ID that its value gives")
         line(key.get(OWNER, ""))
@@ -233,7 +232,7 @@ def _check_meta(signed: dict[str, Any], only: str) -> None:
     if SIGNED_SHA256 not in entry and not {"hashes", "length"} <= set(entry):
         raise ValueError(f"it names {only} without its digest")
     if SIGNED_SHA256 in entry:
-        match(_SHA, entry[SIGNED_SHA256])
+        match(SHA256, entry[SIGNED_SHA256])
     if "length" in entry:
         count(entry["length"])
     if "hashes" in entry:
@@ -243,7 +242,7 @@ def _check_meta(signed: dict[str, Any], only: str) -> None:
 def _check_hashes(hashes: dict[str, Any]) -> None:
     if set(hashes) != {"sha256"}:
         raise ValueError("it has digests of another kind than SHA-256")
-    match(_SHA, hashes["sha256"])
+    match(SHA256, hashes["sha256"])
 
 
 _CHECKS: Mapping[str, Callable[[dict[str, Any]], None]] = {

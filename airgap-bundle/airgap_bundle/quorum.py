@@ -35,6 +35,7 @@ def quorum(role: str, name: str, data: bytes, roots: Sequence[Root]) -> list[Pub
                 name=name,
                 have=len(good),
                 needed=root.roles[role].threshold,
+                known=len(keys),
                 by=f"root version {root.version}",
                 missing=people(key for id_, key in keys.items() if id_ not in good),
             )

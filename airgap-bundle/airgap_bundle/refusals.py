@@ -41,7 +41,7 @@ class NotSignedByEnough(BundleRefused):
     """Fewer valid signatures than the root demands."""
 
     exit_code = 41
-    message = "{name} is signed by {have} of the {needed} keys that {by} asks for"
+    message = "{name} needs {needed} of the {known} keys of {by}, and {have} signed it"
     hint = "Still missing from: {missing}."
 
 
