@@ -1,0 +1,1 @@
+not trusted, not shown, not copied
