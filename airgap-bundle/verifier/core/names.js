@@ -56,7 +56,7 @@ export function inOrder(names) {
     if (i === 0) return true;
     const before = ranks[i - 1];
     if (before.kind !== of.kind) return before.kind < of.kind;
-    if (of.kind === 0) return before.version < of.version;
-    return before.target < of.target; // ASCII only: the order of their bytes. Others come once.
+    if (before.version !== of.version) return before.version < of.version;
+    return before.target < of.target; // ASCII only: the order of their bytes
   });
 }
