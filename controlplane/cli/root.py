@@ -37,7 +37,7 @@ root = LazyGroup(
     epilog="Exit codes: controlplane help exit-codes. First steps: controlplane help first-steps.",
     lazy={
         "tenant": (
-            "controlplane.cli.tenant:group",
+            "controlplane.cli.tenant.group:group",
             "Tenants: validate, plan, apply, look, hand over, erase.",
         ),
         "job": ("controlplane.cli.job:group", "Jobs: what the plane is doing and has done."),

@@ -1,0 +1,1 @@
+"""`controlplane tenant ...`, a module a journey: change, look, life, hand-over."""
