@@ -12,7 +12,8 @@ import io
 import segno
 
 from airgap_bundle import ceremony
-from airgap_bundle.fingerprint_words import words
+from airgap_bundle.fingerprint_words import unwords, words
+from airgap_bundle.release import SHA256
 
 _STYLE = """
 body { font: 11pt/1.45 system-ui, sans-serif; color: #111; background: #fff; margin: 15mm; max-width: 180mm }
@@ -40,6 +41,24 @@ def spoken(root: bytes) -> list[list[str]]:
     """The SHA-256 in eight lines of four words."""
     said = words(bytes.fromhex(ceremony.fingerprint(root)))
     return [said[at : at + 4] for at in range(0, 32, 4)]
+
+
+def read_fingerprint(given: str) -> str:
+    """What a person typed or scanned from a sheet: digits in any groups, words, or the code; gives 64 digits.
+
+    Raises ValueError.
+    """
+    plain = given.strip().removeprefix("SHA256:").removeprefix("sha256:")
+    compact = "".join(plain.split()).lower()
+    if SHA256.fullmatch(compact):
+        return compact
+    try:
+        data = unwords(plain.split())
+    except ValueError:
+        data = b""
+    if len(data) != 32:
+        raise ValueError("it is neither 64 digits nor 32 words in their order")
+    return data.hex()
 
 
 def text(root: bytes) -> str:

@@ -8,14 +8,16 @@
                                        10 on base 6  may skip 8 and 9: 6 was accepted
                                        10 on base 8  refused: 8 was not accepted
 
-Pure: facts in, a sentence or a refusal out.
+Pure: facts in, a sentence or a refusal out. The rules are those of SPEC section 12.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined]
 
 from airgap_bundle.refusals import AnotherHistory, AnotherStream, BaseMissing, RolledBack
 from airgap_bundle.release import Release, moment
@@ -62,6 +64,29 @@ class Past:
     def newest(self) -> datetime | None:
         """When the newest accepted bundle was made: now is not earlier than that."""
         return self.accepted[self.highest].created if self.highest else None
+
+
+def after_rotation(past: Past, newest: Root) -> Past:
+    """The past as it counts under the newest root.
+
+    When that root leaves so few keys that no bundle from before can be accepted any more, order begins anew:
+    this is how one recovers from keys that were used to sign absurdly high numbers or dates (TUF's
+    fast-forward attack, TUF 5.3.11). As long as a bundle from before could still be accepted, order stays as
+    it is, and a rotation rolls nothing back.
+    """
+    if not past.accepted:
+        return past
+    until = past.accepted[max(past.accepted)].root
+    old = [
+        root
+        for root in (Metadata[Root].from_bytes(data).signed for data in past.roots)
+        if root.version <= until
+    ]
+    for role in ("timestamp", "snapshot", "targets"):
+        held = {keyid for root in old for keyid in root.roles[role].keyids}
+        if held and len(held & set(newest.roles[role].keyids)) < newest.roles[role].threshold:
+            return replace(past, void=True)
+    return past
 
 
 def check_order(release: Release, digest: str, past: Past) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from airgap_bundle.canonical import malformed
 from airgap_bundle.content import Content
 from airgap_bundle.metadata import CONTENT, RELEASE, SIGNED_SHA256, file_name, target_name
 from airgap_bundle.metadata_source import Damaged, MetadataSource
-from airgap_bundle.order import Past, check_order
+from airgap_bundle.order import Past, after_rotation, check_order
 from airgap_bundle.policy import TWO_PEOPLE, Policy
 from airgap_bundle.quorum import quorum
 from airgap_bundle.refusals import (
@@ -175,7 +175,7 @@ class _Opening:
         if metadata.signed_part(self.files[name]) != metadata.signed_part(self.trusted.data):
             raise AnotherRoot(name=name, version=self.trusted.version)
         self._walk(newest)
-        self.past, self.voided = self._after_rotation()
+        self.past = after_rotation(self.past, self.workflow.root)
         self.now, self.because = reference_time(self.clock, self.past)
         self.workflow.trusted.reference_time = LONG_AGO if self.policy.admitted else self.now
         new = range(self.trusted.version + 1, newest + 1)
@@ -201,24 +201,6 @@ class _Opening:
                     self.workflow.next_root(self.files[name])
             before = [this]
         self.signers += signers
-
-    def _after_rotation(self) -> tuple[Past, bool]:
-        """Whether the newest root leaves so few keys that no bundle from before can be accepted any more.
-
-        Then order begins anew: this is how one recovers from keys that were used to sign absurdly high
-        numbers or dates (TUF's fast-forward attack, 5.3.11). As long as a bundle from before could still be
-        accepted, order stays as it is, and nothing can be rolled back by a rotation.
-        """
-        if not self.past.accepted:
-            return self.past, False
-        until = self.past.accepted[max(self.past.accepted)].root
-        old = [Metadata[Root].from_bytes(data).signed for data in self.past.roots]
-        for role in ("timestamp", "snapshot", "targets"):
-            held = {keyid for one in old if one.version <= until for keyid in one.roles[role].keyids}
-            new = self.workflow.root.roles[role]
-            if held and len(held & set(new.keyids)) < new.threshold:
-                return replace(self.past, void=True), True
-        return self.past, False
 
     def _root_text(self, newest: int) -> str:
         if newest == 1:
@@ -311,7 +293,7 @@ class _Opening:
             self.report.note(f"This machine's clock is {days} days behind; it is {moment(now)} at least.")
         if self.admitted:
             self.report.note(f"It has expired, and {' and '.join(self.policy.people)} admit it all the same.")
-        if self.voided:
+        if self.past.void:
             self.report.note("The root was rotated so far that sequence numbers begin anew.")
 
     def verified(self) -> VerifiedBundle:
@@ -328,7 +310,7 @@ class _Opening:
             expires=min(self.expiries),
             repeated=self.past.known and self.past.highest == self.sequence,
             admitted_by=self.policy.people if self.admitted else (),
-            restarts=self.voided,
+            restarts=self.past.void,
         )
 
     # Reading ---------------------------------------------------------------------------------------------
