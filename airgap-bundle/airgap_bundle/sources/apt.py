@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap_bundle.sources import debs, tools
-from airgap_bundle.sources.errors import UpstreamFailed
+from airgap_bundle.sources.errors import NotVouched, UpstreamFailed
 from airgap_bundle.sources.signed_index import SignedIndex, verify
 
 HELPER = "/usr/lib/apt/apt-helper"
@@ -48,6 +48,9 @@ Acquire::IndexTargets::deb::Packages::KeepCompressed "true";
 #clear Acquire::CompressionTypes::Order;
 Acquire::CompressionTypes::Order {{ "xz"; "gz"; }};
 Acquire::Retries "3";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
 """
 
 
@@ -98,8 +101,7 @@ class Apt:
     def places(self, suites: Sequence[str], components: Sequence[str]) -> dict[tuple[str, str], list[str]]:
         """Where the machine's APT sources have each suite's component. Raises UpstreamFailed: nowhere."""
         found: dict[tuple[str, str], list[str]] = {}
-        for line in self._targets("--no-release-info"):
-            place, suite, component, _, _ = line
+        for place, suite, component, _, _ in self._targets(machine=True):
             if suite in suites and component in components:
                 known = found.setdefault((suite, component), [])
                 known += [place] if place not in known else []
@@ -121,7 +123,7 @@ class Apt:
         """
         places = self.places(suites, components)
         self._sources((place, s, c, keyring) for (s, c), known in places.items() for place in known)
-        said = self._run(["update"], "fetch the package indexes", accept=(0, 100))
+        said = self._run(["update"], "fetch the package indexes", accept=(0, 100), complaints=True)
         by_place: dict[tuple[str, str], list[tuple[str, str, Path]]] = {}
         for place, suite, component, name, file in self._targets():
             by_place.setdefault((suite, place), []).append((component, name, Path(file)))
@@ -148,7 +150,14 @@ class Apt:
     ) -> Suite:
         place, files = tried[0]
         first = files[0]
-        in_release = _in_release(first[2], first[1]).read_bytes()
+        try:
+            in_release = _in_release(first[2], first[1]).read_bytes()
+        except FileNotFoundError:
+            raise NotVouched(
+                what=f"the index of {suite}",
+                why="the mirror has no InRelease, so nobody signed it",
+                remedy="Use a mirror that keeps upstream's signatures.",
+            ) from None
         signed = verify(in_release, keyring, f"the index of {suite}")
         indexes = []
         for component, name, file in files:
@@ -227,41 +236,39 @@ class Apt:
         )
         (self.root / "sources.list").write_text("".join(lines))
 
-    def _targets(self, *options: str) -> Iterator[tuple[str, str, str, str, str]]:
-        """What apt says of its package indexes: repository, suite, component, name, file."""
+    def _targets(self, *, machine: bool = False) -> Iterator[tuple[str, str, str, str, str]]:
+        """What apt says of its package indexes: repository, suite, component, name, file.
+
+        Those of the `machine` are only configured; nothing of them has been fetched.
+        """
         form = "$(REPO_URI)\t$(RELEASE)\t$(COMPONENT)\t$(METAKEY)\t$(FILENAME)"
-        private = () if "--no-release-info" in options else self._private()
-        said = self._run_with(
-            private, [*options, "indextargets", "--format", form, "Created-By: Packages"], "list its sources"
-        )
+        options = ["--no-release-info"] if machine else []
+        command = [*options, "indextargets", "--format", form, "Created-By: Packages"]
+        said = self._run(command, "list its sources", machine=machine)
         for line in said.decode("utf-8", "replace").splitlines():
             parts = line.split("\t")
             if len(parts) == 5 and re.search(rf"/binary-(?:{self.architecture}|all)/", parts[3]):
                 yield parts[0], parts[1], parts[2], parts[3], parts[4]
 
-    def _private(self) -> tuple[str, ...]:
-        return (
+    def _run(
+        self,
+        arguments: Sequence[str],
+        action: str,
+        remedy: str = "Check apt.",
+        *,
+        machine: bool = False,
+        accept: Sequence[int] = (0,),
+        complaints: bool = False,
+    ) -> bytes:
+        """Run apt-get with the private sources, or with those of the `machine`."""
+        private = [
             "-o",
             f"Dir::Etc::sourcelist={self.root}/sources.list",
             "-o",
             "Dir::Etc::sourceparts=/dev/null",
-        )
-
-    def _run(
-        self, arguments: Sequence[str], action: str, remedy: str = "Check apt.", accept: Sequence[int] = (0,)
-    ) -> bytes:
-        return self._run_with(self._private(), arguments, action, remedy, accept)
-
-    def _run_with(
-        self,
-        private: Sequence[str],
-        arguments: Sequence[str],
-        action: str,
-        remedy: str = "Check apt.",
-        accept: Sequence[int] = (0,),
-    ) -> bytes:
-        command = ["apt-get", "-c", str(self.root / "apt.conf"), *private, *arguments]
-        return tools.run(command, action, remedy, accept=accept)
+        ]
+        command = ["apt-get", "-c", str(self.root / "apt.conf"), *([] if machine else private), *arguments]
+        return tools.run(command, action, remedy, accept=accept, complaints=complaints)
 
 
 def address(place: str, path: str) -> str:

@@ -178,7 +178,7 @@ def pip(arguments: Sequence[str], action: str, remedy: str = _ADVICE, *, isolate
     else:
         raise ToolMissing(tool="pip", purpose=action, package="python3-pip")
     quiet = ["--no-input", "--disable-pip-version-check", "--no-color", *(["--isolated"] if isolated else [])]
-    return tools.run([*command, *quiet, *arguments], action, remedy)
+    return tools.run([*command, *quiet, *arguments], action, remedy, name="pip")
 
 
 # --- what pip chooses -------------------------------------------------------------------------------------

@@ -32,12 +32,18 @@ def run(
     folder: Path | None = None,
     accept: Sequence[int] = (0,),
     seconds: float = LONGEST,
+    name: str = "",
+    complaints: bool = False,
 ) -> bytes:
     """What `command` prints. `action` completes "TOOL could not ..."; `remedy` is one sentence.
+
+    `name` is what people call the tool, if not the program's name; with `complaints`, what it says on stderr comes
+    behind what it prints.
 
     Raises ToolMissing, and UpstreamFailed with the last thing that the program said.
     """
     tool = need(str(command[0]), action)
+    name = name or Path(tool).name
     try:
         done = subprocess.run(
             [tool, *map(str, command[1:])],
@@ -50,11 +56,11 @@ def run(
         )
     except subprocess.TimeoutExpired:
         why = f"it did not end within {seconds:.0f} seconds"
-        raise UpstreamFailed(tool=Path(tool).name, action=action, why=why, remedy=remedy) from None
+        raise UpstreamFailed(tool=name, action=action, why=why, remedy=remedy) from None
     if done.returncode not in accept:
-        why = last_words(done.stderr or done.stdout) or f"it ended with {done.returncode}"
-        raise UpstreamFailed(tool=Path(tool).name, action=action, why=why, remedy=remedy)
-    return done.stdout
+        why = last_words(done.stdout + done.stderr) or f"it ended with {done.returncode}"
+        raise UpstreamFailed(tool=name, action=action, why=why, remedy=remedy)
+    return done.stdout + (done.stderr if complaints else b"")
 
 
 def need(tool: str, purpose: str) -> str:
@@ -67,6 +73,8 @@ def need(tool: str, purpose: str) -> str:
 
 def last_words(said: bytes) -> str:
     """The line of a program's complaint that says most: the last error, else the last line."""
+    if b"have unmet dependencies:\n" in said:  # apt's: the next lines say which
+        said = said.partition(b"have unmet dependencies:\n")[2].partition(b"\nE: ")[0].replace(b"\n", b";")
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "ERROR", "Error", "FATA", "gpgv:", "error"))]
     words = (errors or lines or [""])[-1]
