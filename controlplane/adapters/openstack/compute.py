@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from controlplane.adapters.openstack.connection import Connection
+from controlplane.adapters.openstack.private import FLAVORS, Private
 from controlplane.adapters.openstack.stand_in import StandIn
-from controlplane.adapters.openstack.verbs import (
-    Table,
-    Verbs,
-    gone,
-    held_id,
-    marked,
-    renamed,
-    seen,
-    unique,
-    updatable,
-    wanted,
-)
+from controlplane.adapters.openstack.verbs import Table, Verbs, gone, held_id, renamed, seen, wanted
 from controlplane.tenants.errors import NotOurs
 from controlplane.tenants.listing import Raw
 from controlplane.tenants.ports import Effect, Ids, Outcome
 from controlplane.tenants.quota_words import COMPUTE
-from controlplane.tenants.resources import Fields, Kind, unique_name
-
-_FLAVORS = [("is_public", "None")]
+from controlplane.tenants.resources import Kind, unique_name
 
 
 class Compute:
@@ -43,8 +28,7 @@ class Compute:
             Kind.KEYPAIR: Verbs(self._create_keypair, gone, self._delete_keypair),
             Kind.COMPUTE_QUOTA: quota,
             Kind.SERVER_GROUP: Verbs(self._create_server_group, gone, self._delete_server_group),
-            Kind.FLAVOR: Verbs(self._create_flavor, self._update_flavor, self._delete_flavor),
-            Kind.FLAVOR_ACCESS: Verbs(self._allow, gone, self._disallow),
+            **Private(self._c, FLAVORS).verbs,
         }
 
     # --- key pairs ----------------------------------------------------------------------------------
@@ -143,79 +127,3 @@ class Compute:
 
     def _delete_server_group(self, effect: Effect, ids: Ids) -> bool:
         return self._c.delete("compute", f"/os-server-groups/{held_id(effect, ids)}")
-
-    # --- flavors ------------------------------------------------------------------------------------
-
-    def _create_flavor(self, effect: Effect, ids: Ids, look_first: bool) -> Outcome:
-        fields = wanted(effect)
-        body = {
-            "name": fields["name"],
-            "vcpus": fields["vcpus"],
-            "ram": fields["ram_mib"],
-            "disk": fields["disk_gib"],
-            "description": marked(effect, ids),
-            "os-flavor-access:is_public": False,
-        }
-
-        def find() -> Raw | None:
-            flavors = self._c.pages("compute", "/flavors/detail", "flavors", _FLAVORS)
-            return unique((raw for raw in flavors if raw["name"] == fields["name"]), effect, ids)
-
-        made = self._c.create("compute", "/flavors", {"flavor": body}, find=find, look_first=look_first)
-        raw = made.raw if made.adopted else made.raw["flavor"]
-        flavor = str(raw["id"])
-        if made.adopted:
-            self._change_flavor(
-                effect, ids, flavor, updatable(Kind.FLAVOR, fields), raw.get("extra_specs") or {}
-            )
-        elif fields.get("extra_specs"):
-            self._set_specs(flavor, fields["extra_specs"], {})
-        return Outcome(flavor, fields)
-
-    def _update_flavor(self, effect: Effect, ids: Ids, changed: Iterable[str]) -> Outcome:
-        flavor = held_id(effect, ids)
-        self._change_flavor(effect, ids, flavor, changed, seen(effect).get("extra_specs") or {})
-        return Outcome(flavor, wanted(effect))
-
-    def _change_flavor(
-        self, effect: Effect, ids: Ids, flavor: str, changed: Iterable[str], has: Fields
-    ) -> None:
-        if "description" in changed:
-            body = {"flavor": {"description": marked(effect, ids)}}
-            self._c.call("compute", "PUT", f"/flavors/{flavor}", body=body, action="change")
-        if "extra_specs" in changed:
-            self._set_specs(flavor, wanted(effect).get("extra_specs") or {}, has)
-
-    def _set_specs(self, flavor: str, want: Mapping[str, str], has: Mapping[str, Any]) -> None:
-        path = f"/flavors/{flavor}/os-extra_specs"
-        for name in has:
-            if name not in want:
-                self._c.delete("compute", f"{path}/{name}")
-        if set_now := {name: value for name, value in want.items() if has.get(name) != value}:
-            self._c.call("compute", "POST", path, body={"extra_specs": set_now}, action="change")
-
-    def _delete_flavor(self, effect: Effect, ids: Ids) -> bool:
-        return self._c.delete("compute", f"/flavors/{held_id(effect, ids)}")
-
-    def _allow(self, effect: Effect, ids: Ids, _: bool) -> Outcome:
-        self._action(wanted(effect), ids, "addTenantAccess", 409, "create")
-        return Outcome(effect.address, wanted(effect))
-
-    def _disallow(self, effect: Effect, ids: Ids) -> bool:
-        try:
-            return self._action(seen(effect), ids, "removeTenantAccess", 404, "delete")
-        except KeyError:
-            return False
-
-    def _action(self, fields: Fields, ids: Ids, verb: str, done: int, action: str) -> bool:
-        path = f"/flavors/{flavor_id(fields['flavor'], ids)}/action"
-        body = {verb: {"tenant": ids.id(fields["project"])}}
-        return self._c.call("compute", "POST", path, body=body, accept={done}, action=action).good
-
-
-def flavor_id(name: str, ids: Ids) -> str:
-    """A flavor that the plane made for the tenant, else one that the site has."""
-    try:
-        return ids.id(f"flavor/{name}")
-    except KeyError:
-        return ids.facility("flavors", name)
