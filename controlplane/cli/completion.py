@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from controlplane.cli.base import Command
-from controlplane.cli.root import COMPLETE_VARIABLE, root
+from controlplane.cli.root import root
 
 
 @click.command(
@@ -28,5 +28,5 @@ def completion(shell: str) -> None:
     if found is None:
         raise click.UsageError(f"there is no completion for {shell}")
     # The template, without click's check of the bash that runs now: the script may be for another machine.
-    script = found(root, {}, "controlplane", COMPLETE_VARIABLE)
+    script = found(root, {}, "controlplane", "_CONTROLPLANE_COMPLETE")
     print(script.source_template % script.source_vars())

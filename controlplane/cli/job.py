@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from controlplane.cli import output, progress
+from airgap_bundle.cli import output
+from controlplane.cli import progress
 from controlplane.cli.base import Group, Settings, pass_settings
 
 COLUMNS: list[output.Column] = [

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from controlplane.cli import output
-from controlplane.cli.base import Group, Settings, pass_settings, say
+from airgap_bundle.cli import output
+from airgap_bundle.cli.kit import say
+from controlplane.cli.base import Group, Settings, pass_settings
 
 ROLES = ("operator", "approver", "auditor", "security_officer", "script")
 

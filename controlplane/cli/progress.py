@@ -17,10 +17,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-import click
-
+from airgap_bundle.cli import kit
 from airgap_bundle.errors import printable
-from controlplane.cli.base import Settings
 
 BEGAN = "began"
 DONE = "done"
@@ -152,8 +150,7 @@ class Live(Progress):
 
 def watch() -> Progress:
     """The display that fits: by --quiet, --no-color and what stderr is."""
-    context = click.get_current_context(silent=True)
-    settings = (context.find_object(Settings) if context else None) or Settings()
+    settings = kit.current()
     if settings.quiet:
         return Progress()
     if sys.stderr.isatty():

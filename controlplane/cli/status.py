@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controlplane.cli import output
+from airgap_bundle.cli import output
 from controlplane.cli.base import Command, Settings, pass_settings
 
 

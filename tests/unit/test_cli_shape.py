@@ -17,10 +17,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from airgap_bundle.cli import output
 from airgap_bundle.errors import StateProblem
 from airgap_bundle.keys import PrivateKey
 from controlplane import __version__
-from controlplane.cli import output, progress, root
+from controlplane.cli import progress, root
 from controlplane.cli.base import Group, Settings, pass_settings
 from controlplane.cli.help import CODES
 from controlplane.cli.main import main

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from airgap_bundle.cli import output
 from airgap_bundle.errors import InputProblem
-from controlplane.cli import output
 from controlplane.cli.base import Command, Settings, pass_settings
 from controlplane.cli.tenant.shared import (
     Answer,

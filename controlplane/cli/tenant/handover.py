@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from controlplane.cli import output
-from controlplane.cli.base import Group, Settings, ask_passphrase, has_terminal, pass_settings
+from airgap_bundle.cli import output
+from airgap_bundle.cli.kit import ask_passphrase, has_terminal
+from controlplane.cli.base import Group, Settings, pass_settings
 from controlplane.cli.tenant.shared import path_of, tenant_name, write_private
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from controlplane.cli import output
-from controlplane.cli.base import Command, Settings, pass_settings, say
+from airgap_bundle.cli import output
+from airgap_bundle.cli.kit import say
+from controlplane.cli.base import Command, Settings, pass_settings
 from controlplane.cli.tenant.shared import (
     Declined,
     NotConfirmed,

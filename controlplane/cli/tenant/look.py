@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from controlplane.cli import output
-from controlplane.cli.base import Command, Settings, pass_settings, say
+from airgap_bundle.cli import output
+from airgap_bundle.cli.kit import say
+from controlplane.cli.base import Command, Settings, pass_settings
 from controlplane.cli.tenant.shared import path_of, show_plans, tenant_name
 
 DIFFERENCES = 3

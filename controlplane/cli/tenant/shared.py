@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from airgap_bundle.cli import output
+from airgap_bundle.cli.kit import say
 from airgap_bundle.errors import WaitingForPerson
-from controlplane.cli import output
-from controlplane.cli.base import Settings, say
+from controlplane.cli.base import Settings
 
 Answer = Mapping[str, Any]
 """What the plane says of one spec or tenant."""
