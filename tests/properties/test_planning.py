@@ -21,7 +21,7 @@ from controlplane.tenants.operations import Operation, operations
 from controlplane.tenants.plan import Action, Plan, make_plan
 from controlplane.tenants.ports import Outcome
 from controlplane.tenants.resources import TRAITS, Kind, Record, Resource, kind_of
-from tests.simulated import World, built
+from tests.simulated.world import World, built
 from tests.tenant_specs import desired_of, tenants
 
 examples = settings(

@@ -10,7 +10,9 @@ import pytest
 
 from controlplane.tenants.desired import Desired
 from controlplane.tenants.resources import Observed, Record, mark
-from tests.simulated import PLANE_USER, Cloud, World, built
+from tests.simulated.cloud import Cloud
+from tests.simulated.tables import PLANE_USER
+from tests.simulated.world import World, built
 from tests.tenant_specs import ministry
 
 MINISTRY = ministry()

@@ -11,7 +11,7 @@ from controlplane.tenants.desired import Desired
 from controlplane.tenants.operations import Key, Operation, operations
 from controlplane.tenants.plan import Action, Change
 from controlplane.tenants.resources import Observed, Resource
-from tests.simulated import World, built
+from tests.simulated.world import World, built
 from tests.tenant_specs import ministry
 
 

@@ -11,7 +11,8 @@ import pytest
 from controlplane.tenants.desired import Desired
 from controlplane.tenants.plan import Action, Change, Difference, Plan
 from controlplane.tenants.resources import Record, mark
-from tests.simulated import PLANE_USER, World, built
+from tests.simulated.tables import PLANE_USER
+from tests.simulated.world import World, built
 from tests.tenant_specs import KEYS, ministry
 
 MINISTRY = ministry()

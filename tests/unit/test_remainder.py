@@ -11,7 +11,8 @@ import pytest
 from controlplane.tenants.desired import Desired
 from controlplane.tenants.plan import Plan
 from controlplane.tenants.remainder import remainder
-from tests.simulated import PLANE_USER, World, built
+from tests.simulated.tables import PLANE_USER
+from tests.simulated.world import World, built
 from tests.tenant_specs import ministry
 
 NOTHING = Desired("ministry", {})
