@@ -81,8 +81,11 @@ class Cache:
         self._enter(file, made)
         return made
 
-    def copy(self, file: Path, what: str) -> Digest:
-        """Copy a file of somebody else's into the cache; a hole in it stays one. Raises NotThere."""
+    def copy(self, file: Path, what: str, expected: Digest | None = None) -> Digest:
+        """Copy a file of somebody else's into the cache; a hole in it stays one.
+
+        Raises NotThere: it cannot be read; NotAsLocked: it is not what is `expected`, and does not enter.
+        """
         with self.work() as folder:
             copied = folder / "copy"
             try:
@@ -90,7 +93,10 @@ class Cache:
                     copy_sparse(source.fileno(), target.fileno())
             except OSError as error:
                 not_there(what, f"{file} cannot be read ({error.strerror})", "Check the path in the recipe.")
-            return self.take(copied)
+            if expected is None:
+                return self.take(copied)
+            self.admit(copied, expected.sha256, expected.size, what)
+            return expected
 
     def add(self, data: bytes) -> Digest:
         """Put bytes into the cache."""

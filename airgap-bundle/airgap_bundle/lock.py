@@ -227,15 +227,13 @@ def _of_json(value: dict[str, Any]) -> Lock:
         debian=tuple(
             DebianTarget(
                 text(t["architecture"]),
-                tuple(map(text, t["suites"])),
+                _texts(t["suites"]),
                 tuple(map(_assumed, t["base"])),
             )
             for t in value["debian"]
         ),
         python=tuple(
-            PythonTarget(
-                *(text(t[k]) for k in ("version", "machine", "glibc")), tuple(map(text, t["packages"]))
-            )
+            PythonTarget(text(t["version"]), text(t["machine"]), text(t["glibc"]), _texts(t["packages"]))
             for t in value["python"]
         ),
         images=tuple(
@@ -249,7 +247,7 @@ def _of_json(value: dict[str, Any]) -> Lock:
             )
             for one in value["images"]
         ),
-        inside=tuple(map(text, value["inside"])),
+        inside=_texts(value["inside"]),
         allow=tuple(Allowed(text(a["path"]), text(a["value"]), text(a["because"])) for a in value["allow"]),
     )
 
@@ -257,6 +255,10 @@ def _of_json(value: dict[str, Any]) -> Lock:
 def _assumed(one: dict[str, Any]) -> Assumed:
     provides = tuple((text(name), text(version)) for name, version in one["provides"])
     return Assumed(text(one["name"]), text(one["version"]), provides)
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    return tuple(map(text, values))
 
 
 def text(value: Any) -> str:

@@ -5,68 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
 
 import pytest
 
-from airgap_bundle import recipe
-from airgap_bundle.cache import Cache
-from airgap_bundle.lock import Lock, lock
+from airgap_bundle.lock import Lock
 from airgap_bundle.sources.errors import LockInvalid, NotAsLocked, NotThere, NotVouched, UpstreamFailed
-from tests.bundle.upstream import Keyring, Layout, Package, Repository, collection, pip_config, wheel, write
-
-HEAD = "bundle: zone\ntitle: Updates\nnext_expected: 30 days\n"
-NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
-
-
-class World:
-    """A folder for the recipe and its files, and a machine whose apt and pip know our upstreams only."""
-
-    def __init__(self, folder: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.repository, self.monkeypatch = folder, repository, monkeypatch
-        self.cache = Cache(folder / "cache")
-        self.wheels = folder / "wheels"
-        self.wheels.mkdir()
-        for name, value in pip_config(folder, self.wheels).items():
-            monkeypatch.setenv(name, value)
-
-    def lock(self, text: str, **settings: str) -> Lock:
-        for name, value in self.repository.apt_config(self.folder).items():
-            self.monkeypatch.setenv(name, value)
-        made = recipe.parse((HEAD + Template(text).substitute(settings)).encode(), "zone.yaml", self.folder)
-        return lock(made, self.cache, NOW)
-
-    def debian(self, text: str) -> Lock:
-        return self.lock(f"debian:\n  - {text}\n    keyring: $keyring\n", keyring=self.keyring)
-
-    @property
-    def keyring(self) -> str:
-        return str(self.repository.keyring.file)
-
-
-@pytest.fixture(scope="module")
-def keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyring]:
-    made = Keyring.make(tmp_path_factory.mktemp("keys"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> World:
-    repository = Repository(tmp_path / "mirror", keyring)
-    repository.publish(
-        "stable",
-        Package("libc", "2.36-1", priority="required", essential=True),
-        Package("tool", "1.0-1", depends="libc (>= 2.30), libtool (= 1.0-1), awk"),
-        Package("libtool", "1.0-1", depends="libc"),
-        Package("mawk", "1:1.3-1", provides="awk", depends="libc"),
-        Package("huge", "1.0-1", depends="missing"),
-    )
-    repository.publish("stable-security", Package("libtool", "1.0-1+deb1"), Package("libc", "2.36-1+deb1"))
-    return World(tmp_path, repository, monkeypatch)
+from tests.bundle.upstream import Keyring, Layout, Repository, collection, wheel, write
+from tests.bundle.world import World
 
 
 def names(made: Lock, kind: str) -> list[str]:

@@ -129,9 +129,7 @@ def fetch(items: Sequence[Item], folder: Path, cache: Cache) -> None:
         if layout:
             for item in group:
                 blob = folder / layout / "blobs/sha256" / item.sha256
-                made = cache.copy(blob, f"{layout}/blobs/sha256/{item.sha256}")
-                if made.sha256 != item.sha256:
-                    raise NotAsLocked(what=item.path, why="the layout's file is not what its name says")
+                cache.copy(blob, f"{layout}/blobs/sha256/{item.sha256}", item.digest)
         else:
             _fetch_from_registry(image, group, cache)
 

@@ -37,8 +37,8 @@ def run(
 ) -> bytes:
     """What `command` prints. `action` completes "TOOL could not ..."; `remedy` is one sentence.
 
-    `name` is what people call the tool, if not the program's name; with `complaints`, what it says on stderr comes
-    behind what it prints.
+    `name` is what people call the tool, if not the program's name; with `complaints`, what it says on stderr
+    comes behind what it prints.
 
     Raises ToolMissing, and UpstreamFailed with the last thing that the program said.
     """
