@@ -1,7 +1,7 @@
 """Keys that ssh-agent holds: list them, and let it sign. The private key never comes here.
 
     agent = Agent.running()                 whatever $SSH_AUTH_SOCK names
-    agent.keys()                            its Ed25519 keys, with their comments
+    agent.identities()                      its Ed25519 keys, with their comments
     agent.key(public).sign(b"message")      64 bytes; the agent may ask its owner first (ssh-add -c)
 
 Each request is one connection: four bytes of length, a type, and the fields. Format: draft-miller-ssh-agent,
@@ -52,7 +52,7 @@ class Agent:
             _refuse("none is running here", "Start one with `eval $(ssh-agent)`, or name a private key file.")
         return cls(Path(path))
 
-    def keys(self) -> list[PublicKey]:
+    def identities(self) -> list[PublicKey]:
         """Its Ed25519 keys; it may hold others, which are left out. Raises AgentProblem."""
         wire = self._ask(bytes([REQUEST_IDENTITIES]), IDENTITIES, LIST_SECONDS)
         try:
@@ -77,7 +77,7 @@ class Agent:
 
     def by_fingerprint(self, fingerprint: str, comment: str = "") -> AgentKey:
         """The key with this fingerprint, as `ssh-add -l` prints it. Raises AgentProblem."""
-        known = next((key for key in self.keys() if key.fingerprint == fingerprint), None)
+        known = next((key for key in self.identities() if key.fingerprint == fingerprint), None)
         if known is None:
             _refuse(
                 f"it does not hold {fingerprint} {comment}".rstrip(),
