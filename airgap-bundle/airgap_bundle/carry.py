@@ -30,6 +30,10 @@ from airgap_bundle.durable import sync_folder, write_durably
 from airgap_bundle.errors import InputProblem, StateProblem
 from airgap_bundle.keys import PrivateKey
 from airgap_bundle.medium import BESIDE
+from airgap_bundle.metadata_source import Damaged
+from airgap_bundle.parity import NoSuchParity, Wish, shape_of, write_parity
+from airgap_bundle.parity_file import BLOCK, HEADER, Shape
+from airgap_bundle.parity_set import examine
 from airgap_bundle.signed_folder import SignedFolder, read_signed
 from airgap_bundle.sizes import words
 from airgap_bundle.volume_json import WHOLE
@@ -127,41 +131,59 @@ def carry(
     *,
     volume_size: int | None = None,
     only: int | None = None,
+    parity: Wish | None = None,
     key: PrivateKey | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Carried:
     """Write the signed bundle in `folder` into the folder `to`, which is made if it is not there.
 
     `volume_size`: bytes that a volume may have; None for one container. `only`: write just this volume, where
-    each goes to a medium of its own. `key`: signs SHA256SUMS. `progress`: bytes written and read back.
+    each goes to a medium of its own. `parity`: what may be lost; its files lie beside the volumes. `key`:
+    signs SHA256SUMS. `progress`: bytes read and written, of how many.
 
-    Raises NotCarried, SourceDamaged, VolumesTooSmall, NoSuchVolume, MediumFull, FileTooLarge, MediumInUse,
-    NotAsWritten, and OSError where the medium is broken. Files that are not complete are removed.
+    Raises NotCarried, SourceDamaged, VolumesTooSmall, NoSuchVolume, NoSuchParity, MediumFull, FileTooLarge,
+    CannotWrite, MediumInUse, NotAsWritten. Files that are not complete are removed.
     """
     bundle = read_signed(folder)
-    layouts = plan(bundle, volume_size)
+    layouts, shape = plan(bundle, volume_size, parity)
     if only is not None and not 1 <= only <= len(layouts):
         raise NoSuchVolume(number=only, volumes=len(layouts))
+    if only is not None and shape is not None:
+        raise NoSuchParity(why="parity takes all volumes in one place, not one alone")
     wanted = [layout for layout in layouts if only in (None, layout.number)]
     to.mkdir(parents=True, exist_ok=True)
     _check_place(to, layouts, bundle)
-    files = _Work(bundle, to, progress).run(wanted)
+    files = _Work(bundle, to, progress).run(wanted, shape)
     write_sums(to, files, key)
     return Carried(to, bundle, len(layouts), tuple(files))
 
 
-def plan(bundle: SignedFolder, volume_size: int | None) -> list[VolumeLayout]:
-    """How the bundle lies in one container, or in volumes of at most `volume_size` bytes.
+def plan(
+    bundle: SignedFolder, volume_size: int | None = None, parity: Wish | None = None
+) -> tuple[list[VolumeLayout], Shape | None]:
+    """How the bundle lies in one container, or in volumes of at most `volume_size` bytes, and its parity.
 
-    Raises VolumesTooSmall.
+    Parity files are not larger than `volume_size` either, where more and smaller ones can be made.
+
+    Raises VolumesTooSmall, NoSuchParity.
     """
     named = [(name, len(data)) for name, data in bundle.metadata.items()]
     blobs = list(bundle.content.blobs.values())
     stream, sequence = bundle.release.bundle, bundle.release.sequence
-    cuts = WHOLE
-    if volume_size is not None:
-        cuts = choose_cuts(named, blobs, volume_size, bundle=stream, sequence=sequence)
-    return lay_out(named, blobs, cuts, bundle=stream, sequence=sequence)
+    capacity = volume_size
+    while True:
+        cuts = WHOLE
+        if capacity is not None:
+            cuts = choose_cuts(named, blobs, capacity, bundle=stream, sequence=sequence)
+        layouts = lay_out(named, blobs, cuts, bundle=stream, sequence=sequence)
+        if parity is None:
+            return layouts, None
+        sizes = [layout.size for layout in layouts]
+        shape = shape_of(parity, stream, sequence, bundle.release_sha256, sizes, volume_size)
+        if capacity is None or volume_size is None or shape.file_size <= volume_size:
+            return layouts, shape
+        # A parity volume is a little larger than the largest volume: leave room for that.
+        capacity -= max(shape.file_size - volume_size, BLOCK)
 
 
 class _Work:
@@ -175,11 +197,16 @@ class _Work:
         self._unnamed: list[Path] = []
         """Written volumes that end with a part of a blob whose rest has not been hashed yet."""
 
-    def run(self, layouts: Sequence[VolumeLayout]) -> list[CarriedFile]:
-        """All these volumes, written or found complete."""
-        self._total = sum(2 * layout.size for layout in layouts)
-        missing = [layout for layout in layouts if not self._seems_complete(layout)]
-        check_room(self._to, sum(layout.size for layout in missing))
+    def run(self, layouts: Sequence[VolumeLayout], shape: Shape | None) -> list[CarriedFile]:
+        """All these volumes and their parity, written or found complete."""
+        sizes = {layout.name: layout.size for layout in layouts}
+        self._total = 2 * sum(sizes.values())
+        if shape is not None:
+            self._total += sum(sizes.values()) + shape.files * shape.file_size
+            sizes |= {shape.parity_name(number): shape.file_size for number in range(1, shape.files + 1)}
+        check_room(
+            self._to, sum(size for name, size in sizes.items() if not self._seems_complete(name, size))
+        )
         files = []
         try:
             for layout in layouts:
@@ -191,17 +218,49 @@ class _Work:
         finally:
             for partial in self._unnamed:  # there is one only when something went wrong
                 partial.unlink(missing_ok=True)
+        return files if shape is None else files + self._parity(shape)
+
+    def _parity(self, shape: Shape) -> list[CarriedFile]:
+        """The parity files, made or found complete."""
+        names = [shape.parity_name(number) for number in range(1, shape.files + 1)]
+        kept = all(self._is_parity(name, shape, number) for number, name in enumerate(names, 1))
+        if not kept:
+            for name in names:
+                (self._to / name).unlink(missing_ok=True)
+            partial = self._to / (names[0] + PARTIAL)
+            with medium_errors(self._to, shape.files * shape.file_size, partial):
+                write_parity(shape, [self._to / name for name in shape.names()], self._to, self._tell)
+        files = []
+        for name in names:
+            try:
+                sha256 = examine(self._to / name, self._tell)
+            except Damaged:
+                (self._to / name).unlink(missing_ok=True)
+                raise NotAsWritten(name=name, to=self._to) from None
+            files.append(CarriedFile(name, shape.file_size, sha256, None, kept))
         return files
 
-    def _seems_complete(self, layout: VolumeLayout) -> bool:
+    def _is_parity(self, name: str, shape: Shape, number: int) -> bool:
+        """Whether the file is this parity, undamaged."""
+        if not self._seems_complete(name, shape.file_size):
+            return False
+        with (self._to / name).open("rb") as file:
+            if file.read(HEADER) != shape.render_header(number):
+                return False
+        with contextlib.suppress(Damaged):
+            examine(self._to / name)
+            return True
+        return False
+
+    def _seems_complete(self, name: str, size: int) -> bool:
         with contextlib.suppress(FileNotFoundError):
-            status = (self._to / layout.name).lstat()
-            return stat.S_ISREG(status.st_mode) and status.st_size == layout.size
+            status = (self._to / name).lstat()
+            return stat.S_ISREG(status.st_mode) and status.st_size == size
         return False
 
     def _kept(self, layout: VolumeLayout) -> CarriedFile | None:
         """The volume if an earlier run completed it and it still is what it must be."""
-        if not self._seems_complete(layout):
+        if not self._seems_complete(layout.name, layout.size):
             return None
         before = self._done
         sha256 = write_volume(layout, self._bundle.metadata, self._blobs, None, self._tell)

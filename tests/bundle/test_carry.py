@@ -34,6 +34,8 @@ from airgap_bundle.cuts import VolumesTooSmall
 from airgap_bundle.errors import Problem
 from airgap_bundle.keys import PrivateKey
 from airgap_bundle.medium import DoesNotBelong, open_medium
+from airgap_bundle.parity import NoSuchParity, Wish
+from airgap_bundle.repair import repair
 from airgap_bundle.signed_folder import NotCarried
 from airgap_bundle.sizes import MEDIA, NotASize, read_size, words
 from airgap_bundle.volume_writer import CHUNK, SourceDamaged
@@ -133,6 +135,42 @@ def test_volumes_written_one_by_one_to_one_place_are_summed_together(
     check_all(made, tmp_path / "m", SIZE)
     subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=tmp_path / "m", check=True)
     assert len((tmp_path / "m" / "SHA256SUMS").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("volume_size", [None, SIZE])
+def test_parity_is_carried_and_mends(made: MadeBundle, tmp_path: Path, volume_size: int | None) -> None:
+    to = tmp_path / "m"
+    told: list[tuple[int, int]] = []
+    wish = Wish(volumes=1) if volume_size else Wish()
+    carried = carry(
+        made.folder, to, volume_size=volume_size, parity=wish, progress=lambda *news: told.append(news)
+    )
+    assert told[-1][0] == told[-1][1]
+    assert carried.files[-1].volume is None
+    assert max(file.size for file in carried.files) <= (volume_size or 10**9)
+    subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=to, check=True)
+    with open_medium([to]) as medium:
+        assert medium.missing == ()
+    good = {path.name: path.read_bytes() for path in to.iterdir()}
+    again = carry(made.folder, to, volume_size=volume_size, parity=wish)
+    assert all(file.kept for file in again.files)
+    lost = to / carried.files[1 if volume_size else 0].name
+    if volume_size:
+        lost.unlink()
+    else:
+        with lost.open("r+b") as file:
+            file.seek(5_000_000)
+            file.write(bytes(900_000))
+    repair([to], tmp_path / "out")
+    assert (tmp_path / "out" / lost.name).read_bytes() == good[lost.name]
+    flip(to / carried.files[-1].name)
+    carry(made.folder, to, volume_size=volume_size, parity=wish)
+    assert {path.name: path.read_bytes() for path in to.iterdir()} == good
+
+
+def test_parity_of_one_volume_alone_is_not_made(made: MadeBundle, tmp_path: Path) -> None:
+    with pytest.raises(NoSuchParity, match="all volumes in one place"):
+        carry(made.folder, tmp_path / "m", volume_size=SIZE, only=1, parity=Wish())
 
 
 def flip(path: Path) -> None:
