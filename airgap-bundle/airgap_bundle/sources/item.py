@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from airgap_bundle.cache import Digest
+
 
 @dataclass(frozen=True)
 class Item:
@@ -27,6 +29,11 @@ class Item:
     def kind(self) -> str:
         """How it is fetched."""
         return self.source["kind"]
+
+    @property
+    def digest(self) -> Digest:
+        """Which bytes it is."""
+        return Digest(self.sha256, self.size)
 
     @property
     def part(self) -> str:
