@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,7 +12,10 @@ import click
 from airgap_bundle.cli import output
 from airgap_bundle.cli.base import At, Group, key_option, read_small, signer, write_new
 from airgap_bundle.cli.kit import say
+from airgap_bundle.cli.problems import WrongInput
+from airgap_bundle.cli.trust import trust_option
 from airgap_bundle.keys import PublicKey
+from airgap_bundle.receipt import MOST_KEPT, OUTCOMES
 
 group = Group(
     "receipt",
@@ -21,6 +25,45 @@ group = Group(
     there.
     """,
 )
+
+
+@group.command(
+    "draft",
+    example="airgap-bundle receipt draft --store store/ --trust trust/ --site zone-geneva --out receipt.json",
+)
+@click.option("--store", type=At(), required=True, envvar="AIRGAP_BUNDLE_STORE", help="The store.")
+@trust_option
+@click.option("--site", required=True, help="The site's name, such as zone-geneva.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), default="accepted", show_default=True,
+              help="What became of the newest bundle.")  # fmt: skip
+@click.option("--remarks", default="", help="One line for the other side.")
+@click.option("--checkpoint", type=At(), help="A checkpoint of the site's audit log, to be carried out too.")
+@click.option("--out", type=At(), required=True, help="The receipt, to be signed.")
+def draft(
+    store: Path, trust: Path, site: str, outcome: str, remarks: str, checkpoint: Path | None, out: Path
+) -> None:
+    """Write what is in a store and accepted here as a receipt, not signed yet."""
+    from airgap_bundle.receipt import Held, Receipt, envelope
+    from airgap_bundle.store import Store
+    from airgap_bundle.trust_state import TrustState
+
+    past = TrustState.load(trust).past
+    if past.bundle is None or not past.highest:
+        raise WrongInput(what="nothing was accepted here yet", remedy="Ingest a bundle first.")
+    kept = Store.at(store).kept(past.bundle)[-MOST_KEPT:]
+    made = Receipt(
+        site=site,
+        bundle=past.bundle,
+        outcome=outcome,
+        accepted=Held(past.highest, past.accepted[past.highest].release),
+        kept=tuple(Held(one.release.sequence, one.digest) for one in kept),
+        created=datetime.now(UTC).replace(microsecond=0),
+        remarks=remarks,
+        checkpoint=read_small(checkpoint, 16_384).decode() if checkpoint else None,
+    )
+    Receipt.parse(made.render())  # a site's name or remarks that no reader would take are refused here
+    write_new(out, envelope(made).render())
+    say(f"{out}: names {len(made.kept)} kept releases; next: airgap-bundle receipt sign {out}")
 
 
 @group.command("sign", example="airgap-bundle receipt sign receipt.json --key ~/.ssh/id_ed25519")
