@@ -137,7 +137,7 @@ class Zone:
         self.people, self.threshold = people, threshold
         return made
 
-    def release(self, sequence: int, listed: Content, **changes: Any) -> Release:
+    def release(self, sequence: int, listed: Content, /, **changes: Any) -> Release:
         """The release manifest of this sequence."""
         before = self.releases.get(sequence - 1)
         made = Release(
@@ -157,6 +157,7 @@ class Zone:
     def bundle(
         self,
         sequence: int,
+        /,
         *,
         entries: Iterable[Entry] = (),
         edit: Mapping[str, Edit] | None = None,
