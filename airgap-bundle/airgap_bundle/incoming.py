@@ -19,8 +19,9 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
-from airgap_bundle.durable import TEMPORARY_SUFFIX, sync_folder, write_durably
+from airgap_bundle.durable import sync_folder, write_durably
 from airgap_bundle.keeping import Batch, NewFile, Ways
 from airgap_bundle.pieces import Keep
 from airgap_bundle.pipeline import SMALL_WORKERS
@@ -29,24 +30,27 @@ from airgap_bundle.store import Store, remove
 RELEASE, CONTENT = "release.json", "content.ndjson"
 _SHA = re.compile(r"[0-9a-f]{64}")
 _BATCH = re.compile(r"batch-[0-9a-f]{16}")
+_PIECES = re.compile(r"[0-9a-f]{64}\.pieces")
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-Matched = Callable[[int, str, "bytes | None"], None]
-"""Told of a blob that something is made of: worker, blob, and its bytes if it was small."""
 
 
 class Quarantine:
     """A folder in which verified files get their names; a `Sink` of the pipeline."""
 
-    def __init__(self, folder: Path, ways: Ways | None = None) -> None:
-        """`folder` is there. Raises OSError."""
-        self.folder = folder
+    def __init__(self, folder: Path, *, durable: bool = True, ways: Ways | None = None) -> None:
+        """`folder` is there. `durable`: False when nothing of it is needed after a crash. Raises OSError."""
+        self.folder, self._durable = folder, durable
         self._descriptor = os.open(folder, FOLDER_FLAGS)
         self._ways = ways or Ways()
         self._batches: list[Batch | None] = [None] * (SMALL_WORKERS + 1)
         self._added: list[list[str]] = [[] for _ in self._batches]
         self.there: dict[str, str] = {}
         """What is durable here: digest, and the batch that it is in or an empty text."""
+
+    @property
+    def descriptor(self) -> int:
+        """The open folder."""
+        return self._descriptor
 
     def held(self, sha256: str) -> Path | None:
         """The file of a blob or content that is here, or None."""
@@ -59,8 +63,11 @@ class Quarantine:
 
     def new(
         self, name: str, size: int, *, durable: bool = True, tell: Callable[[str], None] | None = None
-    ) -> Keep:
-        """A place for a large file; when it has settled it is `there`, and `tell` is told. Raises OSError."""
+    ) -> NewFile:
+        """A place for a large file. When it has settled, `tell` is told, and it is `there` if it is durable.
+
+        Raises OSError.
+        """
 
         def settled(name: str) -> None:
             if durable:
@@ -68,13 +75,14 @@ class Quarantine:
             if tell is not None:
                 tell(name)
 
-        return NewFile(self._descriptor, name, size, self._ways, durable=durable, tell=settled)
+        durably = durable and self._durable
+        return NewFile(self._descriptor, name, size, self._ways, durable=durably, tell=settled)
 
     def small(self, worker: int, blob: str, data: memoryview | bytes) -> None:
         """See `pieces.Sink`."""
         batch = self._batches[worker]
         if batch is None:
-            batch = self._batches[worker] = Batch(self._descriptor)
+            batch = self._batches[worker] = Batch(self._descriptor, durable=self._durable)
         batch.add(blob, data)
         self._added[worker].append(blob)
         if batch.full:
@@ -102,7 +110,7 @@ class Quarantine:
         self._batches = [None] * len(self._batches)
         os.close(self._descriptor)
 
-    def __enter__(self) -> Quarantine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,12 +133,12 @@ class Incoming(Quarantine):
             sync_folder(folder.parent)
         super().__init__(folder)
         for name in os.listdir(self._descriptor):
-            if name.endswith(TEMPORARY_SUFFIX):
-                remove(folder / name)
-            elif _SHA.fullmatch(name):
+            if _SHA.fullmatch(name):
                 self.there[name] = ""
             elif _BATCH.fullmatch(name):
                 self.there.update((one, name) for one in os.listdir(folder / name) if _SHA.fullmatch(one))
+            elif name not in (RELEASE, CONTENT) and not _PIECES.fullmatch(name):
+                remove(folder / name)
 
     def remove(self) -> None:
         """Remove the whole quarantine. Crash here: leftovers, which the next ingest or collection removes."""

@@ -60,8 +60,7 @@ class NewFile:
     ) -> None:
         """`folder`: an open folder. `tell`: called with `name` when it has settled.
 
-        `durable`: False for what is not needed after a crash; it keeps its partial name and stays in memory
-        as long as the kernel likes.
+        `durable`: False for what is not needed after a crash; it stays in memory as long as the kernel likes.
 
         Raises OSError.
         """
@@ -81,6 +80,18 @@ class NewFile:
             self._direct = ways.direct = False
             self._descriptor = os.open(partial, flags & ~os.O_EXCL, 0o600, dir_fd=folder)
 
+    def allocate(self) -> None:
+        """Make room: a full disk is noticed now, and direct writes need not wait for each other.
+
+        Raises OSError.
+        """
+        if self._size >= ALLOCATE_FROM and self._durable:
+            try:
+                os.posix_fallocate(self._descriptor, 0, self._size)
+            except OSError as error:
+                if error.errno not in REFUSED:
+                    raise
+
     def clone(self, source: Source, at: int, offset: int, size: int) -> bool:
         """Share the source's blocks when both are on one file system that can; else make room."""
         if self._ways.clone and at % PAGE == 0 and offset % PAGE == 0 and self._durable:
@@ -97,13 +108,8 @@ class NewFile:
                     raise
                 if length % PAGE == 0:  # it cannot be because of this blob's length
                     self._ways.clone = False
-        if offset == 0 and self._size >= ALLOCATE_FROM:
-            # A full disk is noticed now, blocks lie together, and direct writes need not wait for each other.
-            try:
-                os.posix_fallocate(self._descriptor, 0, self._size)
-            except OSError as error:
-                if error.errno not in REFUSED:
-                    raise
+        if offset == 0:
+            self.allocate()
         return False
 
     def read(self, view: memoryview, offset: int) -> None:
@@ -152,8 +158,8 @@ class NewFile:
             os.fchmod(self._descriptor, 0o444)
             if self._durable:
                 os.fsync(self._descriptor)
-                # Crash before this: nobody believes a partial name. After: the name holds what is on disk.
-                _give_name(self._folder, self._name)
+            # Crash before this: nobody believes a partial name. After: the name holds what is on the disk.
+            _give_name(self._folder, self._name)
         except BaseException:
             self.discard()
             raise
@@ -176,11 +182,11 @@ class NewFile:
 class Batch:
     """Small files that become durable together."""
 
-    __slots__ = ("_descriptor", "_folder", "_name", "count", "size")
+    __slots__ = ("_descriptor", "_durable", "_folder", "_name", "count", "size")
 
-    def __init__(self, folder: int) -> None:
+    def __init__(self, folder: int, *, durable: bool = True) -> None:
         """`folder`: the open folder that it is made in. Raises OSError."""
-        self._folder = folder
+        self._folder, self._durable = folder, durable
         self._name = f"batch-{secrets.token_hex(8)}"
         partial = self._name + TEMPORARY_SUFFIX
         os.mkdir(partial, 0o700, dir_fd=folder)
@@ -214,7 +220,8 @@ class Batch:
     def settle(self) -> str:
         """Make all of it durable, then give the folder its name. Gives the name. Raises OSError."""
         try:
-            sync_file_system(self._descriptor)
+            if self._durable:
+                sync_file_system(self._descriptor)
             # Crash before this: a partial folder, which the next ingest removes.
             _give_name(self._folder, self._name)
         finally:

@@ -13,7 +13,7 @@ from airgap_bundle.errors import printable
 from airgap_bundle.reading import Source
 
 MOST_DAMAGES = 100
-"""How many places of damage are remembered; all are counted."""
+"""How many places of damage are remembered, if nothing else is said; all are counted."""
 
 
 class Piece(NamedTuple):
@@ -94,6 +94,8 @@ class Outcome:
     """The first of them, in no order."""
     damaged_blobs: int = 0
     damaged_framing: int = 0
+    most: int = MOST_DAMAGES
+    """How many damages are remembered."""
     given_up: bool = False
     """The medium could not be read in so many places that the rest was not tried."""
 
@@ -103,5 +105,5 @@ class Outcome:
             self.damaged_blobs += 1
         else:
             self.damaged_framing += 1
-        if len(self.damages) < MOST_DAMAGES:
+        if len(self.damages) < self.most:
             self.damages.append(damage)

@@ -22,7 +22,7 @@ from queue import SimpleQueue
 
 from airgap_bundle.chunks import CHUNK, Chunk, LargeBlob, at_most, neighbours
 from airgap_bundle.metadata_source import StuckMedium
-from airgap_bundle.pieces import Damage, Outcome, Piece, Sink
+from airgap_bundle.pieces import MOST_DAMAGES, Damage, Outcome, Piece, Sink
 from airgap_bundle.reading import Source, Unreadable
 
 BUFFERS = 12
@@ -45,27 +45,28 @@ def run(
     hashers: int | None = None,
     progress: Callable[[int], None] | None = None,
     silence: float = SILENCE,
+    most_damages: int = MOST_DAMAGES,
 ) -> Outcome:
     """Read, hash and keep all pieces. Damage does not end the run, so that all of it gets known.
 
     `hashers`: threads that hash large blobs; by default 1 with a sink (the other core writes), else 2.
-    `progress` is told the bytes read a few times a second, in the calling thread. `silence`: seconds that
-    one read may take.
+    `progress` is told the bytes read a few times a second, in the calling thread. `silence`: seconds that one
+    read may take. `most_damages`: how many are remembered.
 
     Raises StuckMedium; OSError: the sink's disk is full or broken. What the sink settled before stays.
     """
-    return _Run(sink, hashers or (1 if sink else 2)).run(pieces, progress, silence)
+    return _Run(sink, hashers or (1 if sink else 2), most_damages).run(pieces, progress, silence)
 
 
 _Queue = SimpleQueue[Chunk | None]
 
 
 class _Run:
-    def __init__(self, sink: Sink | None, hashers: int) -> None:
+    def __init__(self, sink: Sink | None, hashers: int, most_damages: int) -> None:
         self._sink = sink
         self._waiting: tuple[str, float] | None = None
         """What is being read, and since when."""
-        self._outcome = Outcome()
+        self._outcome = Outcome(most=most_damages)
         self._unreadable = 0
         self._lock = threading.Lock()
         self._error: BaseException | None = None

@@ -14,22 +14,27 @@ nothing that was not verified. Readers need no lock.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from airgap_bundle import pipeline
 from airgap_bundle.content import Content
 from airgap_bundle.content import parse as parse_content
 from airgap_bundle.durable import TEMPORARY_SUFFIX, sync_folder, write_durably
 from airgap_bundle.errors import InputProblem, StateProblem
+from airgap_bundle.pieces import Piece
+from airgap_bundle.reading import Source
 from airgap_bundle.release import Release
 
 FORMAT = b"airgap-bundle/store/1\n"
@@ -74,7 +79,7 @@ class StoreBroken(StateProblem):
 class ReleaseDamaged(StateProblem):
     """A kept release is not what it was when it was accepted."""
 
-    exit_code = 34
+    exit_code = 37
     message = "the kept release {name} is damaged: {why}"
     hint = "Ingest the same bundle again with --repair; nothing is collected meanwhile."
 
@@ -82,7 +87,7 @@ class ReleaseDamaged(StateProblem):
 class NotKept(InputProblem):
     """No such release or content is kept."""
 
-    exit_code = 17
+    exit_code = 16
     message = "{what} is not kept in {folder}"
     hint = "`airgap-bundle store list` shows what is."
 
@@ -90,7 +95,7 @@ class NotKept(InputProblem):
 class AnotherKept(StateProblem):
     """The store keeps another release under the same name."""
 
-    exit_code = 35
+    exit_code = 38
     message = "{folder} keeps another release as {bundle} {sequence}"
     hint = "A store goes with one trust state; give the one that belongs to this state, or a new one."
 
@@ -267,6 +272,22 @@ class Store:
             sync_folder(gone.parent)
             remove(gone)
 
+    def damaged(
+        self, objects: Iterable[tuple[str, int]], progress: Callable[[int], None] | None = None
+    ) -> list[str]:
+        """Hash these contents (SHA-256 and size) again; gives those that are not what they were.
+
+        `progress` is told the bytes that were read.
+        """
+        pieces = (
+            Piece(Source(os.fspath(self.path(sha256)), size), 0, size, sha256, size)
+            for sha256, size in objects
+        )
+        outcome = pipeline.run(pieces, progress=progress, most_damages=sys.maxsize)
+        if outcome.given_up:
+            raise StoreBroken(folder=self.folder, why="its contents cannot be read: the device fails")
+        return sorted({damage.blob for damage in outcome.damages if damage.blob})
+
     def unfinished(self) -> list[str]:
         """SHA-256 of the release.json of every ingest that is not finished."""
         return sorted(name for name in os.listdir(self.folder / "incoming") if _SHA.fullmatch(name))
@@ -310,6 +331,11 @@ class Store:
         """Bytes that can still be written here."""
         about = os.statvfs(self.folder)
         return about.f_bavail * about.f_frsize
+
+
+def no_space(error: OSError) -> bool:
+    """Whether this is a full disk or a used-up quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def remove(path: Path) -> None:
