@@ -14,6 +14,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:  # imported where used: suites without the lab start faster
+    from controlplane.adapters.openstack import OpenStack
+    from controlplane.tenants.listing import Listing
+    from tests.adapter.desk import Desk
     from tests.lab.faults import Faults
     from tests.lab.session import Lab
 
@@ -40,6 +43,32 @@ def faults(lab: Lab) -> Iterator[Faults]:
     """Proxies before each service of the lab, without rules yet; see `tests.lab.faults`."""
     with lab.faults() as proxies:
         yield proxies
+
+
+@pytest.fixture(scope="module")
+def cloud(lab: Lab) -> Iterator[OpenStack]:
+    """The adapter on the lab."""
+    from controlplane.adapters.openstack import OpenStack
+
+    with OpenStack(lab.cloud, str(lab.clouds_yaml)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def site(cloud: OpenStack) -> Listing:
+    """What the lab offers to all tenants."""
+    from controlplane.tenants.listing import Scope
+
+    return cloud.listing(Scope(frozenset()))
+
+
+@pytest.fixture(scope="module")
+def work(cloud: OpenStack, site: Listing) -> Iterator[Desk]:
+    """A tenant with two projects, made through the adapter alone, for all tests of a module."""
+    from tests.adapter.desk import desk
+
+    with desk(cloud, site) as made:
+        yield made
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from controlplane.tenants.errors import CloudRefused, CloudUnavailable
 from controlplane.tenants.listing import Listing, Raw, Scope
 from controlplane.tenants.ports import Effect, Outcome
 from controlplane.tenants.resources import Resource, kind_of, read_mark, unique_name
-from tests.journeys.openstack_adapter_kit import Desk, desk, group, member, opens, rule
-from tests.journeys.test_openstack_adapter import CASES
+from tests.adapter.cases import CASES, SILENT
+from tests.adapter.desk import Desk, opens
+from tests.adapter.making import group, member, rule
 
 if TYPE_CHECKING:
     from tests.lab.faults import Faults, Rule
@@ -27,36 +28,12 @@ CHANGES: dict[str, Any] = {"method": "POST|PUT|PATCH", "path": "^(?!.*/auth/toke
 """Any request that changes something."""
 
 
-@pytest.fixture(scope="module")
-def cloud(lab: Lab) -> Iterator[OpenStack]:
-    with OpenStack(lab.cloud, str(lab.clouds_yaml)) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def site(cloud: OpenStack) -> Listing:
-    return cloud.listing(Scope(frozenset()))
-
-
-@pytest.fixture(scope="module")
-def work(cloud: OpenStack, site: Listing) -> Iterator[Desk]:
-    with desk(cloud, site) as made:
-        yield made
-
-
 @pytest.fixture
 def shaken(lab: Lab, faults: Faults) -> Iterator[OpenStack]:
     """The same cloud, through the proxies."""
     with OpenStack(faults.cloud, str(faults.clouds_yaml), retry=HASTY) as opened:
         yield opened
         faults.clear()  # giving roles back shall not fail for a rule that is left
-
-
-def create(cloud: OpenStack, work: Desk, address: str, fields: dict[str, Any]) -> Outcome:
-    """Through the proxies; the desk remembers it."""
-    outcome = cloud.perform(Effect("create", address, Resource(address, fields), None), work.ids)
-    work.keep(address, outcome)
-    return outcome
 
 
 def same(work: Desk, address: str) -> list[Raw]:
@@ -78,7 +55,8 @@ def same(work: Desk, address: str) -> list[Raw]:
     return [raw for raw in rows if read_mark(raw["description"]) == (work.name, address)]
 
 
-SEVERAL = ("network", "subnet", "subnet from a pool", "router", "security group", "server group")
+SEVERAL = ("subnet", *SILENT)
+"""Kinds of which OpenStack may have several that look alike."""
 SECRET = ("user", "application credential")
 TWO_REQUESTS = ("flavor", "image access")
 
@@ -91,7 +69,7 @@ def test_a_reply_lost_after_the_effect_leaves_exactly_one(
 ) -> None:
     address, fields, _ = CASES[case](work)
     cut = faults.after_effect(**CHANGES, skip=lost, times=1)
-    outcome = create(shaken, work, address, fields)
+    outcome = work.create(address, through=shaken, **fields)
     assert cut.fired == 1
     assert outcome.id
     if case in SEVERAL:
@@ -127,7 +105,7 @@ def test_a_fault_of_a_service_is_outlasted(
 ) -> None:
     address, fields, _ = CASES[OF_SERVICE[service]](work)
     twice = FAULTS[fault](faults)(**CHANGES, times=2)
-    outcome = create(shaken, work, address, fields)
+    outcome = work.create(address, through=shaken, **fields)
     assert twice.fired == 2
     assert outcome.id
     if OF_SERVICE[service] in SEVERAL:
@@ -143,7 +121,7 @@ def test_after_a_timeout_it_looks_before_it_repeats(
     with OpenStack(faults.cloud, str(faults.clouds_yaml), retry=HASTY, timeout=2) as shaken:
         shaken.listing(Scope(frozenset()))
         silent = faults.hang(after=after, method="POST", path="/networks$", times=1)
-        outcome = create(shaken, work, address, fields)
+        outcome = work.create(address, through=shaken, **fields)
     assert silent.fired == 1
     assert [raw["id"] for raw in same(work, address)] == [outcome.id]
     work.delete(address)
@@ -178,7 +156,7 @@ def test_a_service_that_stays_away_is_named_after_the_budget(
     with OpenStack(faults.cloud, str(faults.clouds_yaml), retry=brief) as shaken:
         away = faults.reply(503, service=catalog, method="POST|PUT", path="^(?!.*/auth/tokens)")
         with pytest.raises(CloudUnavailable) as problem:
-            create(shaken, work, address, fields)
+            work.create(address, through=shaken, **fields)
         assert away.fired > 3
         assert 2 < sum(slept) <= 5
         faults.clear()
@@ -210,17 +188,13 @@ def test_tokens_may_be_revoked_at_any_time(faults: Faults, shaken: OpenStack, wo
     fields: dict[str, Any] = {"project": "project/prod", "policy": "affinity"}
     for number in range(2):
         name = f"revoked-{number}"
-        create(shaken, work, f"server-group/prod/{name}", {"name": name, **fields})
-        create(shaken, work, *_rule(work, name))
-        about = {"name": name, "user": user, "project": "project/prod", "roles": ["member"]}
-        create(shaken, work, f"application-credential/revoked/{name}", about)
+        work.create(f"server-group/prod/{name}", through=shaken, name=name, **fields)
+        address, allowed = rule(group(work, name))
+        work.create(address, through=shaken, **allowed)
+        about: dict[str, Any] = {"name": name, "user": user, "project": "project/prod", "roles": ["member"]}
+        work.create(f"application-credential/revoked/{name}", through=shaken, **about)
         assert faults.expire_tokens() >= 2
     assert len(shaken.listing(work.scope()).projects) == 2
-
-
-def _rule(work: Desk, name: str) -> tuple[str, dict[str, Any]]:
-    address, fields = rule(group(work, name))
-    return address, dict(fields)
 
 
 def test_tokens_may_be_revoked_again_and_again_while_it_looks(
@@ -234,7 +208,7 @@ def test_tokens_may_be_revoked_again_and_again_while_it_looks(
 def test_a_service_that_accepts_no_token_does_not_loop(faults: Faults, shaken: OpenStack, work: Desk) -> None:
     never = faults.reply(401, service="network")
     with pytest.raises(CloudRefused) as problem:
-        create(shaken, work, "network/prod/never", CASES["network"](work)[1])
+        work.create("network/prod/never", through=shaken, **CASES["network"](work)[1])
     assert never.fired < 8
     assert "credentials" in problem.value.remedy
 
@@ -244,8 +218,8 @@ def test_no_secret_is_logged_or_shown(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         cut = faults.after_effect(method="POST", path="/users$", times=1)
-        fields = {"name": "secret", "description": None, "email": None, "enabled": True}
-        made = create(shaken, work, "user/secret", fields)
+        fields: dict[str, Any] = {"name": "secret", "description": None, "email": None, "enabled": True}
+        made = work.create("user/secret", through=shaken, **fields)
         password = made.secrets[0].values["password"]
         refusing = faults.reply(
             400,
@@ -255,7 +229,7 @@ def test_no_secret_is_logged_or_shown(
             times=1,
         )
         with pytest.raises(CloudRefused) as problem:
-            create(shaken, work, "user/secret2", {**fields, "name": "secret2"})
+            work.create("user/secret2", through=shaken, **{**fields, "name": "secret2"})
     assert (cut.fired, refusing.fired) == (1, 1)
     shown = caplog.text + repr(made) + repr(problem.value.facts)
     assert password not in shown
@@ -264,8 +238,8 @@ def test_no_secret_is_logged_or_shown(
 
 def test_a_role_left_over_by_a_crash_is_noticed_and_given_back(lab: Lab, work: Desk) -> None:
     crashed = OpenStack(lab.cloud, str(lab.clouds_yaml))
-    fields = {"name": "left", "project": "project/prod", "policy": "affinity"}
-    create(crashed, work, "server-group/prod/left", fields)  # and never steps down
+    fields: dict[str, Any] = {"name": "left", "project": "project/prod", "policy": "affinity"}
+    work.create("server-group/prod/left", through=crashed, **fields)  # and never steps down
 
     def held(listing: Listing) -> list[Raw]:
         return [a for a in listing.role_assignments if a.get("user", {}).get("id") == listing.plane_user_id]

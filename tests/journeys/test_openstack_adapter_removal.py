@@ -11,37 +11,20 @@ from openstack.connection import Connection
 from openstack.exceptions import ConflictException
 
 from controlplane.adapters.openstack import OpenStack
+from controlplane.tenants.erasure import ORDER
 from controlplane.tenants.errors import CloudRefused
-from controlplane.tenants.listing import Listing, Scope
+from controlplane.tenants.listing import Listing
 from controlplane.tenants.ports import Thing
-from tests.journeys.openstack_adapter_kit import (
-    KEY,
-    ORDER,
-    Desk,
-    desk,
-    member,
-    network,
-    router,
-    subnet,
-)
+from tests.adapter.desk import Desk, desk
+from tests.adapter.making import KEY, member, network, router, subnet
 
 if TYPE_CHECKING:
     from tests.lab.session import Lab
 
 
-@pytest.fixture(scope="module")
-def cloud(lab: Lab) -> Iterator[OpenStack]:
-    with OpenStack(lab.cloud, str(lab.clouds_yaml)) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def site(cloud: OpenStack) -> Listing:
-    return cloud.listing(Scope(frozenset()))
-
-
 @pytest.fixture
 def work(cloud: OpenStack, site: Listing) -> Iterator[Desk]:
+    """A tenant for each test: they erase it."""
     with desk(cloud, site) as made:
         yield made
 

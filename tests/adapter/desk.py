@@ -1,4 +1,4 @@
-"""A tenant made through the adapter alone: what the adapter's tests on the real lab have in common."""
+"""A tenant under work: what was made, its identifiers, its secrets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,26 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from controlplane.adapters.openstack import OpenStack
-from controlplane.tenants.erasure import ORDER
-from controlplane.tenants.listing import Listing, Scope
+from controlplane.tenants.listing import Listing, Raw, Scope
 from controlplane.tenants.ports import Effect, Outcome, Secret, Thing
-from controlplane.tenants.resources import Fields, Observed, Resource
-from controlplane.tenants.rules import rule_fields, rule_key
+from controlplane.tenants.resources import Fields, Observed, Resource, kind_of
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK1PkFzAv1bDhL4D9xK0Gd1nFbYrkKJZ1kzPq5oXr0Zk tenant"
+WHERE = {
+    "project": ("identity", "/projects/{id}"),
+    "group": ("identity", "/groups/{id}"),
+    "user": ("identity", "/users/{id}"),
+    "network": ("network", "/networks/{id}"),
+    "subnet": ("network", "/subnets/{id}"),
+    "router": ("network", "/routers/{id}"),
+    "interface": ("network", "/ports/{id}"),
+    "security-group": ("network", "/security-groups/{id}"),
+    "rule": ("network", "/security-group-rules/{id}"),
+    "share": ("network", "/rbac-policies/{id}"),
+    "server-group": ("compute", "/os-server-groups/{id}"),
+    "flavor": ("compute", "/flavors/{id}"),
+    "volume-type": ("volume", "/types/{id}"),
+}
+"""Kind: its service, and where one of it is there."""
 
 
 class Known:
@@ -68,15 +81,15 @@ class Desk:
         self.ids = Known(name, facilities(listing))
         self.made: dict[str, Observed] = {}
 
-    def create(self, address: str, *, look_first: bool = False, **fields: Any) -> Outcome:
+    def create(
+        self, address: str, *, through: OpenStack | None = None, look_first: bool = False, **fields: Any
+    ) -> Outcome:
+        """Make it, by another door when asked."""
         effect = Effect("create", address, Resource(address, fields), None)
-        outcome = self.cloud.perform(effect, self.ids, look_first=look_first)
-        self.keep(address, outcome)
-        return outcome
-
-    def keep(self, address: str, outcome: Outcome) -> None:
+        outcome = (through or self.cloud).perform(effect, self.ids, look_first=look_first)
         self.ids.learn(address, outcome)
         self.made[address] = Observed(address, outcome.id, outcome.fields, facts=outcome.facts)
+        return outcome
 
     def update(self, address: str, **changes: Any) -> Outcome:
         have = self.made[address]
@@ -98,6 +111,12 @@ class Desk:
 
     def scope(self, **more: Any) -> Scope:
         return Scope(frozenset({self.name}), **more)
+
+    def raw(self, address: str) -> Raw | None:
+        """What OpenStack has at an address, by its identifier."""
+        service, path = WHERE[kind_of(address)]
+        reply = self.cloud._c.call(service, "GET", path.format(id=self.ids.id(address)), accept={404})
+        return next(iter(reply.json().values())) if reply.good else None
 
 
 def facilities(listing: Listing) -> dict[str, dict[str, str]]:
@@ -131,66 +150,6 @@ def desk(cloud: OpenStack, site: Listing) -> Iterator[Desk]:
         work.erase()
 
 
-def network(work: Desk, name: str = "app", project: str = "prod", **more: Any) -> str:
-    address = f"network/{project}/{name}"
-    fields = {"description": None, "port_security": True, "enabled": True, **more}
-    work.create(address, name=name, project=f"project/{project}", **fields)
-    return address
-
-
-def subnet(work: Desk, at: str, name: str = "front", **more: Any) -> str:
-    _, project, of = at.split("/")
-    address = f"subnet/{project}/{of}/{name}"
-    fields = {
-        "cidr": "10.20.0.0/24",
-        "gateway": "auto",
-        "dhcp": True,
-        "dns": [],
-        "ranges": "auto",
-        "ip_version": 4,
-        **more,
-    }
-    work.create(address, name=name, network=at, **fields)
-    return address
-
-
-def router(work: Desk, name: str = "edge", **more: Any) -> str:
-    address = f"router/prod/{name}"
-    fields = {"description": None, "external": None, "routes": [], "enabled": True, **more}
-    work.create(address, name=name, project="project/prod", **fields)
-    return address
-
-
-def group(work: Desk, name: str = "web", description: str | None = None) -> str:
-    address = f"security-group/prod/{name}"
-    work.create(address, name=name, project="project/prod", description=description)
-    return address
-
-
-def rule(
-    of: str, ports: tuple[int, int] | None = (443, 443), remote: str | None = None, direction: str = "ingress"
-) -> tuple[str, Fields]:
-    """Address and fields of a rule that lets in a port, or everything."""
-    fields = rule_fields(
-        security_group=of,
-        direction=direction,
-        ether="IPv4",
-        protocol="tcp" if ports else None,
-        ports=ports,
-        cidr=None,
-        group=remote,
-    )
-    return f"{of.replace('security-group', 'rule', 1)}/{rule_key(fields)}", fields
-
-
-def member(work: Desk, name: str = "ada") -> str:
-    """A user who is a member of the project."""
-    user = f"user/{name}"
-    work.create(user, name=name, description=None, email=None, enabled=True)
-    work.create(f"assignment/member/{user}/project/prod", role="member", actor=user, target="project/prod")
-    return user
-
-
 def opens(work: Desk, secret: Secret) -> bool:
     """Whether Keystone lets in who has it."""
     url, told = work.cloud.sign_in["auth_url"], secret.values
@@ -211,18 +170,3 @@ def opens(work: Desk, secret: Secret) -> bool:
         return bool(Session(auth=login).get_token())
     except Unauthorized:
         return False
-
-
-__all__ = [
-    "KEY",
-    "ORDER",
-    "Desk",
-    "desk",
-    "group",
-    "member",
-    "network",
-    "opens",
-    "router",
-    "rule",
-    "subnet",
-]
