@@ -1,5 +1,5 @@
 /**
- * Printable characters and case folding of Unicode 14.0.0; written by unicode_tables.py, do not edit.
+ * Printable characters and case folding of Unicode 14.0.0; written by tables.py, do not edit.
  *
  *     isPrintable("é")   true: neither a separator (but the space) nor control, format, unassigned or private
  *     casefold("Straße") "strasse": full case folding, CaseFolding.txt classes C and F

@@ -1,5 +1,6 @@
 /** What the person chose: the bundle's files, the trusted root or its fingerprint, and a date. */
 
+import { readFingerprint, typedSoFar } from "../core/fingerprint.js";
 import { readTrustedRoot } from "../core/trust.js";
 import { counted } from "../core/words.js";
 import { byId, element, fingerprint, sized } from "./dom.js";
@@ -24,10 +25,9 @@ export class Choice {
     acceptDrops(byId("drop"), (items) => this.chose(items));
   }
 
-  /** The pasted fingerprint as 64 digits; null when there is none, or it is none. */
+  /** The given fingerprint as 64 digits; null when there is none, or it is none. */
   get pasted() {
-    const digits = byId("fingerprint").value.replace(/[\s:-]/g, "").toLowerCase();
-    return /^[0-9a-f]{64}$/.test(digits) ? digits : null;
+    return readFingerprint(byId("fingerprint").value);
   }
 
   /** Milliseconds since 1970: the date that was given, else the clock's. */
@@ -50,9 +50,9 @@ export class Choice {
   chose(items) {
     this.items = items;
     const bytes = items.reduce((sum, { file }) => sum + file.size, 0);
-    const names = items.slice(0, NAMED).map(({ path }) => path);
-    if (items.length > NAMED) names.push("…");
-    const all = `${counted(items.length, "file")}, ${sized(bytes)}: ${names.join(", ")}`;
+    const roots = [...new Set(items.map(({ path }) => path.split("/")[0]))];
+    const names = roots.slice(0, NAMED).join(", ") + (roots.length > NAMED ? ", …" : "");
+    const all = `${names}: ${counted(items.length, "file")}, ${sized(bytes)}`;
     show("chosen", [items.length ? all : "Nothing is chosen yet."]);
     this.changed();
   }
@@ -69,7 +69,6 @@ export class Choice {
       const who = `${threshold} of ${keyids.length} people sign`;
       show("trusted", [
         `${file.name}: version ${version}, ${who}. Compare its fingerprint with the sheet, aloud:`,
-        element("br"),
         fingerprint(digits),
       ]);
     } catch (problem) {
@@ -87,7 +86,7 @@ export class Choice {
     if (differs) says.textContent = "It is not the fingerprint of the root that was chosen.";
     else if (this.pasted && this.rootFingerprint) says.textContent = "It is the fingerprint of the root that was chosen.";
     else if (this.pasted) says.textContent = "A root with this fingerprint must be in the bundle.";
-    else says.textContent = typed ? `${typed.replace(/[\s:-]/g, "").length} of 64 digits.` : "";
+    else says.textContent = typed ? `${typedSoFar(typed)}.` : "";
     this.changed();
   }
 }

@@ -1,6 +1,7 @@
 /** Make elements. Text goes in as text only: nothing from a bundle can become markup. */
 
-import { printable } from "../core/bytes.js";
+import { printable, unhex } from "../core/bytes.js";
+import { words } from "../core/spoken_words.js";
 import { counted, grouped } from "../core/words.js";
 
 export function byId(id) {
@@ -51,8 +52,10 @@ export function sized(bytes) {
   return `${value.toFixed(value < 100 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** A digest in eight groups of eight digits, as it is read aloud. */
+/** A digest as it is read aloud, laid out as on the fingerprint sheet: digits, and the same in words. */
 export function fingerprint(digits) {
-  const groups = digits.match(/.{8}/g).map((group) => element("span", {}, group));
-  return element("span", { className: "fingerprint mono", "aria-label": digits }, ...groups);
+  const spans = (texts) => texts.map((text) => element("span", {}, text));
+  const groups = element("span", { className: "digits mono", "aria-label": "Digits" }, ...spans(digits.match(/.{4}/g)));
+  const spoken = element("span", { className: "words", "aria-label": "Words" }, ...spans(words(unhex(digits))));
+  return element("span", { className: "fingerprint" }, groups, spoken);
 }

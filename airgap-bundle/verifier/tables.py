@@ -1,10 +1,10 @@
-"""Write core/unicode.js: which characters are printable, and how case folds, in SPEC section 5's Unicode.
+"""Write the modules that are tables: core/unicode.js and core/spoken_words.js.
 
-    $ python airgap-bundle/verifier/unicode_tables.py [--check]
+    $ python airgap-bundle/verifier/tables.py [--check]
 
 Browsers know newer versions of Unicode than an installed Python may, and JavaScript has no case folding at
-all. The tables pin both. Normalization needs none: its results for assigned characters never change (Unicode
-Normalization Stability Policy).
+all: SPEC section 5 pins both to Unicode 14.0. Normalization needs no table: its results for assigned characters
+never change (Unicode Normalization Stability Policy). The words are those of the fingerprint sheet.
 """
 
 from __future__ import annotations
@@ -14,11 +14,38 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from airgap_bundle.fingerprint_words import EVEN, ODD
+
 VERSION = "14.0.0"
-OUT = Path(__file__).with_name("core") / "unicode.js"
-HEAD = """\
+CORE = Path(__file__).with_name("core")
+WORDS = """\
 /**
- * Printable characters and case folding of Unicode {version}; written by unicode_tables.py, do not edit.
+ * A fingerprint in words that are read aloud, as on the fingerprint sheet; written by tables.py, do not edit.
+ *
+ * Two syllables for even bytes, one for odd ones: a word left out, said twice or swapped breaks the rhythm.
+ */
+
+const EVEN = (
+{even}
+).split(" ");
+const ODD = (
+{odd}
+).split(" ");
+
+/** One word for each byte. */
+export function words(bytes) {{
+  return Array.from(bytes, (byte, at) => (at % 2 ? ODD : EVEN)[byte]);
+}}
+
+/** The bytes of words in their order, or null when a word is not in its list. */
+export function unwords(spoken) {{
+  const bytes = spoken.map((word, at) => (at % 2 ? ODD : EVEN).indexOf(word.toLowerCase()));
+  return bytes.includes(-1) ? null : Uint8Array.from(bytes);
+}}
+"""
+UNICODE = """\
+/**
+ * Printable characters and case folding of Unicode {version}; written by tables.py, do not edit.
  *
  *     isPrintable("é")   true: neither a separator (but the space) nor control, format, unassigned or private
  *     casefold("Straße") "strasse": full case folding, CaseFolding.txt classes C and F
@@ -81,12 +108,18 @@ export function casefold(text) {{
 """
 
 
-def written() -> str:
+def tables() -> dict[str, str]:
+    """The modules' texts by name."""
+    spoken = WORDS.format(even=wrapped(iter(EVEN)), odd=wrapped(iter(ODD)))
+    return {"unicode.js": unicode(), "spoken_words.js": spoken}
+
+
+def unicode() -> str:
     """The text of unicode.js."""
     if unicodedata.unidata_version != VERSION:
         raise SystemExit(f"this Python has Unicode {unicodedata.unidata_version}, the format is of {VERSION}")
     runs, full = folds()
-    return HEAD.format(
+    return UNICODE.format(
         version=VERSION, ranges=wrapped(ranges()), folds=wrapped(runs), full=wrapped(iter(full))
     )
 
@@ -148,8 +181,8 @@ def wrapped(words: Iterator[str]) -> str:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        if OUT.read_text() != written():
-            raise SystemExit(f"{OUT.name} is not what this script writes; run it")
-    else:
-        OUT.write_text(written())
+    for name, text in tables().items():
+        if "--check" not in sys.argv:
+            (CORE / name).write_text(text)
+        elif (CORE / name).read_text() != text:
+            raise SystemExit(f"{name} is not what tables.py writes; run it")
