@@ -201,7 +201,10 @@ def _as_json(lock: Lock) -> Json:
             for i in lock.items
         ],
         "next_expected": moment(lock.next_expected),
-        "python": [{**vars(target), "packages": list(target.packages)} for target in lock.python],
+        "python": [
+            {**vars(target), "packages": list(target.packages), "extras": list(target.extras)}
+            for target in lock.python
+        ],
         "recipe": lock.recipe,
         "title": lock.title,
     }
@@ -233,7 +236,13 @@ def _of_json(value: dict[str, Any]) -> Lock:
             for t in value["debian"]
         ),
         python=tuple(
-            PythonTarget(text(t["version"]), text(t["machine"]), text(t["glibc"]), _texts(t["packages"]))
+            PythonTarget(
+                text(t["version"]),
+                text(t["machine"]),
+                text(t["glibc"]),
+                _texts(t["packages"]),
+                _texts(t["extras"]),
+            )
             for t in value["python"]
         ),
         images=tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airgap_bundle.content import why_not_a_path
+from airgap_bundle.content_rules import why_not_a_path
 from airgap_bundle.recipe_parts import (
     Allowed,
     Ansible,
@@ -75,7 +75,9 @@ _IMAGE = Text(
     "library/debian:12@sha256: and 64 digits",
     _image,
 )
-_HOST = Text(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", "a host name or a domain", "registry.zone")
+_HOST = Text(
+    r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[0-9]{1,3})?", "a host name, a domain or a network", "registry.zone"
+)
 
 
 def _file(text: str) -> File:
@@ -186,7 +188,9 @@ FIELDS = {
     ),
     "title": Field(Text(r".{1,200}", "one line", "November security updates"), "one line for people"),
     "next_expected": Field(Days(), "when the next bundle is due after this one, such as 30 days"),
-    "inside": Field(ListOf(_HOST, "host"), "hosts and domains of the zone, which content may name", ()),
+    "inside": Field(
+        ListOf(_HOST, "host"), "hosts, domains and networks of the zone, which content may name", ()
+    ),
     "allow": Field(
         ListOf(
             Record(

@@ -46,6 +46,8 @@ class PythonTarget:
     glibc: str
     packages: tuple[str, ...]
     """`name==version`, names normalised."""
+    extras: tuple[str, ...] = ()
+    """`name[extra]`: extras that the requirements ask for."""
 
     @property
     def name(self) -> str:
@@ -89,8 +91,9 @@ def lock(spec: Python, folder: Path, cache: Cache) -> tuple[list[Item], PythonTa
     """
     bare = PythonTarget(spec.version, spec.machine, spec.glibc, ())
     items = _local_wheels(spec, folder, cache)
+    lines: list[str] = []
     if spec.requirements or spec.requirements_file:
-        lines = list(spec.requirements)
+        lines += spec.requirements
         if spec.requirements_file:
             lines += requirement_lines(folder / spec.requirements_file, spec.requirements_file)
         wanted = _resolve(lines, bare, spec.dependencies, cache)
@@ -99,7 +102,12 @@ def lock(spec: Python, folder: Path, cache: Cache) -> tuple[list[Item], PythonTa
             fetch(missing[start : start + AT_ONCE], cache)
         items += [_sized(item, cache) for item in wanted]
     packages = sorted({f"{item.source['package']}=={item.source['version']}" for item in items})
-    return items, PythonTarget(spec.version, spec.machine, spec.glibc, tuple(packages))
+    return items, PythonTarget(spec.version, spec.machine, spec.glibc, tuple(packages), _extras(lines))
+
+
+def _extras(lines: Sequence[str]) -> tuple[str, ...]:
+    asked = [Requirement(line.partition(" --hash=")[0]) for line in lines]
+    return tuple(sorted(f"{canonicalize_name(one.name)}[{extra}]" for one in asked for extra in one.extras))
 
 
 def fetch(items: Sequence[Item], cache: Cache) -> None:
