@@ -96,7 +96,7 @@ def open_bundle(
     clock: datetime,
     policy: Policy,
     report: Report,
-    on_roots: Callable[[Sequence[bytes]], None] = lambda roots: None,
+    on_roots: Callable[[Sequence[bytes]], object] = lambda roots: None,
 ) -> VerifiedBundle:
     """Make checks 2 to 9 in order, and record each in `report`; the first that fails ends it.
 

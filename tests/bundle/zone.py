@@ -144,7 +144,7 @@ class Zone:
             bundle="zone-updates",
             sequence=sequence,
             previous=None if sequence == 1 else sha(before) if before else "ab" * 32,
-            created=CREATED + timedelta(hours=sequence),
+            created=CREATED + timedelta(hours=min(sequence, 999)),
             next_expected=CREATED + timedelta(days=30),
             title="For tests",
             entries=len(listed.entries),
@@ -222,11 +222,18 @@ def open_(
     clock: datetime = NOW,
     policy: Policy | None = None,
     report: Report | None = None,
+    on_roots: Callable[[Sequence[bytes]], object] = lambda roots: None,
 ) -> VerifiedBundle:
     """Open a bundle as a zone without a past does, unless one is given."""
     source = MemorySource(files) if isinstance(files, Mapping) else files
     return open_bundle(
-        source, root, past or Past(), clock=clock, policy=policy or Policy(), report=report or Report()
+        source,
+        root,
+        past or Past(),
+        clock=clock,
+        policy=policy or Policy(),
+        report=report or Report(),
+        on_roots=on_roots,
     )
 
 
