@@ -144,7 +144,7 @@ class Zone:
             bundle="zone-updates",
             sequence=sequence,
             previous=None if sequence == 1 else sha(before) if before else "ab" * 32,
-            created=CREATED + timedelta(hours=min(sequence, 999)),
+            created=CREATED + timedelta(hours=min(sequence, 500)),
             next_expected=CREATED + timedelta(days=30),
             title="For tests",
             entries=len(listed.entries),
