@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import os
+import re
 import subprocess
 import tarfile
 import zipfile
@@ -191,7 +192,9 @@ def wheel(
     """A wheel with one module and nothing else."""
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {one}\n" for one in requires)
+    for one in requires:
+        metadata += f"Requires-Dist: {one}\n"
+        metadata += "".join(f"Provides-Extra: {extra}\n" for extra in re.findall(r"extra == '(\w+)'", one))
     files = {
         f"{name}.py": b"",
         f"{info}/METADATA": metadata.encode(),
