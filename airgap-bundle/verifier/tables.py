@@ -3,8 +3,9 @@
     $ python airgap-bundle/verifier/tables.py [--check]
 
 Browsers know newer versions of Unicode than an installed Python may, and JavaScript has no case folding at
-all: SPEC section 5 pins both to Unicode 14.0. Normalization needs no table: its results for assigned characters
-never change (Unicode Normalization Stability Policy). The words are those of the fingerprint sheet.
+all: SPEC section 5 pins both to Unicode 14.0. Normalization needs no table: its results for assigned
+characters never change (Unicode Normalization Stability Policy). The words are those of the fingerprint
+sheet.
 """
 
 from __future__ import annotations

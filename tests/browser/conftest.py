@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.core import PRELUDE
 from tests.browser.devtools import Chromium, Page
 from tests.browser.verifier import VERIFIER, Verifier
 
@@ -27,7 +28,9 @@ def verifier(chromium: Chromium) -> Verifier:
 @pytest.fixture(scope="module")
 def core(chromium: Chromium) -> Page:
     """A tab whose scripts can be asked directly: `modules["core/json.js"]`."""
-    return chromium.open(VERIFIER)
+    page = chromium.open(VERIFIER)
+    page.run(PRELUDE)
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ class Verifier:
         fingerprint: str = "",
         clock: str = "",
     ) -> Answer:
-        """Choose a folder or files, and what is trusted; verify; read the page. `clock`: 2026-12-01T00:00:00Z."""
+        """Choose files and what is trusted; verify; read the page. `clock`: such as 2026-12-01T00:00:00Z."""
         self.fill(folder=folder, files=files, root=root, fingerprint=fingerprint, clock=clock)
         value: dict[str, Any] = json.loads(self.page.run(ANSWER))
         checks = {int(number): (result, text) for number, (result, text) in value.pop("checks").items()}
