@@ -161,7 +161,8 @@ def to_codes(data: bytes, most: int = QR_CHARACTERS) -> list[str]:
     text = base45(zlib.compress(data, 9))
     mark = hashlib.sha256(data).hexdigest()[:8].upper()
     room = most - len(f"{QR_PREFIX}/99/99/{mark}/")
-    slices = [text[at : at + room] for at in range(0, len(text), room)]
+    share = -(-len(text) // -(-len(text) // room)) if text else 1  # codes of one size
+    slices = [text[at : at + share] for at in range(0, len(text), share)]
     return [f"{QR_PREFIX}/{i}/{len(slices)}/{mark}/{part}" for i, part in enumerate(slices, 1)]
 
 

@@ -42,6 +42,7 @@ def carry(
     Besides the volumes it writes SHA256SUMS and a carry sheet to print.
     """
     from airgap_bundle import carry as carrying
+    from airgap_bundle import carry_sheet
     from airgap_bundle.keys import PrivateKey
     from airgap_bundle.parity import read_wish
     from airgap_bundle.sizes import read_size
@@ -59,6 +60,7 @@ def carry(
             key=person,
             progress=count,
         )
+    carry_sheet.write_sheets(carried, to)
     rows = [
         {"file": one.name, "size": one.size, "sha256": one.sha256, "kept": one.kept} for one in carried.files
     ]

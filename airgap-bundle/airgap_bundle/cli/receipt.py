@@ -15,7 +15,7 @@ from airgap_bundle.cli.kit import say
 from airgap_bundle.cli.problems import WrongInput
 from airgap_bundle.cli.trust import trust_option
 from airgap_bundle.keys import PublicKey
-from airgap_bundle.receipt import MOST_KEPT, OUTCOMES
+from airgap_bundle.receipt import MOST_KEPT, OUTCOMES, QR_CHARACTERS
 
 group = Group(
     "receipt",
@@ -140,7 +140,9 @@ def show(file: Path) -> None:
 @click.argument("file", type=At())
 @click.option("--html", type=At(), help="Write a page to print instead.")
 @click.option("--text", is_flag=True, help="Print the codes' text instead of drawing them.")
-def codes(file: Path, html: Path | None, text: bool) -> None:
+@click.option("--characters", type=click.IntRange(40, 2000), default=QR_CHARACTERS, show_default=True,
+              help="Most in one code: 120 fits a screen of 80x24.")  # fmt: skip
+def codes(file: Path, html: Path | None, text: bool, characters: int) -> None:
     """Draw a receipt as QR codes, for a phone or a scanner on the other side."""
     import segno
 
@@ -149,7 +151,7 @@ def codes(file: Path, html: Path | None, text: bool) -> None:
 
     data = read_small(file)
     Envelope.parse(data, WHAT)
-    texts = to_codes(data)
+    texts = to_codes(data, characters)
     if text:
         print("\n".join(texts))
         return
@@ -162,7 +164,7 @@ def codes(file: Path, html: Path | None, text: bool) -> None:
         return
     for number, one in enumerate(drawn, 1):
         print(f"{number} of {len(drawn)}")
-        one.terminal(out=sys.stdout, compact=True)
+        one.terminal(out=sys.stdout, compact=True, border=2)
 
 
 @group.command("read", example="airgap-bundle receipt read scanned.txt --out receipt.json")

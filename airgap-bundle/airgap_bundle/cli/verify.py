@@ -13,8 +13,10 @@ import click
 from airgap_bundle.cli import kit, output
 from airgap_bundle.cli.base import At, Command, bytes_progress, write_new
 from airgap_bundle.cli.kit import say
+from airgap_bundle.cli.problems import WrongInput
 
 if TYPE_CHECKING:
+    from airgap_bundle.content import Content
     from airgap_bundle.policy import Policy
     from airgap_bundle.report import Report
 
@@ -118,6 +120,47 @@ def verify(
 
 
 _ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT
+
+
+@click.command(
+    "diff",
+    cls=Command,
+    example="""
+    airgap-bundle diff one/ two/
+    airgap-bundle diff one/ /media/usb/zone-updates-7.bundle --output json
+    """,
+)
+@click.argument("old", type=At())
+@click.argument("new", type=At())
+@click.pass_context
+def diff(context: click.Context, old: Path, new: Path) -> None:
+    """Show what changes from one bundle to another: packages by version, other files by path.
+
+    Each is a folder, a container or a volume. Signatures are not checked. Exit code 3 when anything changes.
+    """
+    from airgap_bundle.diff import diff as differ
+
+    found = differ(_content_of(old), _content_of(new))
+    if output.for_programs():
+        output.json(found.to_value())
+    elif found.anything:
+        print(found.to_text())
+    else:
+        say("nothing changes")
+    context.exit(3 if found.anything else 0)
+
+
+def _content_of(path: Path) -> Content:
+    """The content manifest of a bundle that nobody vouches for here."""
+    from airgap_bundle.content import parse
+    from airgap_bundle.medium import open_medium
+    from airgap_bundle.metadata import CONTENT, TARGET_LIMITS
+
+    with open_medium([path]) as medium:
+        [name] = [name for name in medium.metadata.names() if name.endswith(f".{CONTENT}")] or [""]
+        if not name:
+            raise WrongInput(what=f"{path} has no {CONTENT}", remedy="Name a bundle's folder or container.")
+        return parse(medium.metadata.read(name, TARGET_LIMITS[CONTENT]))
 
 
 @click.command("verifier", cls=Command, example="airgap-bundle verifier --out verifier.html")
