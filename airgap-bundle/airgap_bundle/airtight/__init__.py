@@ -11,13 +11,15 @@ What is found is a *leak*: path, line, what, and what to do. A recipe can declar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airgap_bundle.airtight import images, packages, texts, wheels
 from airgap_bundle.airtight.leak import Leak, as_json, not_allowed
 from airgap_bundle.cache import Cache
 from airgap_bundle.lock import Lock
 from airgap_bundle.sources.errors import NotAirtight
 
-__all__ = ["Leak", "as_json", "find", "require"]
+__all__ = ["Leak", "as_json", "find", "refuse", "require"]
 
 
 def find(lock: Lock, cache: Cache) -> list[Leak]:
@@ -36,7 +38,12 @@ def find(lock: Lock, cache: Cache) -> list[Leak]:
 
 def require(lock: Lock, cache: Cache) -> None:
     """Return when the content is airtight. Raises NotAirtight with the findings in `facts`, NotVouched."""
-    if leaks := find(lock, cache):
+    refuse(find(lock, cache))
+
+
+def refuse(leaks: Sequence[Leak]) -> None:
+    """Return when there is none. Raises NotAirtight with the findings in `facts`."""
+    if leaks:
         more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
         first = leaks[0]
         raise NotAirtight(path=first.place, what=first.what, more=more, remedy=first.remedy, findings=leaks)

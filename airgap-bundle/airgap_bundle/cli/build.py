@@ -60,6 +60,7 @@ EXPIRES_AFTER = 400
 @click.option(
     "--kept", type=At(), multiple=True, help="Folder of a bundle that the receipt names as kept; repeat."
 )
+@click.option("--leaky", is_flag=True, help="Build also when something in it resolves outside of it.")
 def build_command(
     lock: Path,
     cache: Path,
@@ -73,16 +74,19 @@ def build_command(
     signers: tuple[Path, ...],
     receipt_threshold: int,
     kept: tuple[Path, ...],
+    leaky: bool,
 ) -> None:
     """Make an unsigned bundle of a lock and its cache.
 
     The same lock, root and options give the same bytes. With a receipt, what its kept releases hold does not
     travel, and large images travel as deltas.
     """
+    from airgap_bundle import airtight
     from airgap_bundle import build as building
     from airgap_bundle.cache import Cache
     from airgap_bundle.lock import Lock
     from airgap_bundle.release import Base
+    from airgap_bundle.sbom import sbom
     from airgap_bundle.travel import Wanted
 
     pinned = Lock.parse(read_small(lock, 256 * 1024 * 1024), str(lock))
@@ -109,7 +113,10 @@ def build_command(
         previous=before.release if before else None,
         base=base,
     )
-    wanted = [Wanted(item.path, item.sha256, item.size, item.type) for item in pinned.items]
+    if not leaky:
+        airtight.require(pinned, contents)
+    items = [*pinned.items, sbom(pinned, contents)]
+    wanted = [Wanted(item.path, item.sha256, item.size, item.type) for item in items]
     with bytes_progress("build") as count:
         release = building.build(plan, wanted, find, _chain(roots), out, held, count)
     say(

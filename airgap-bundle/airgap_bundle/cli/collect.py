@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from airgap_bundle.cli import output
 from airgap_bundle.cli.base import At, Command, bytes_progress, megabytes, read_small, write_new
 from airgap_bundle.cli.kit import say
+from airgap_bundle.errors import printable
 
 LOCK_LIMIT = 256 * 1024 * 1024
 
@@ -60,3 +62,27 @@ def collect(lock: Path, cache: Path, folder: Path | None) -> None:
         collecting.collect(pinned, Cache(cache), folder or lock.absolute().parent, progress=count)
     say(f"{cache}: has all {len(pinned.items)} files, {megabytes(pinned.size)}")
     say(f"next: airgap-bundle airtight {lock} --cache {cache}")
+
+
+@click.command("airtight", cls=Command, example="airgap-bundle airtight november.lock --cache cache/")
+@click.argument("lock", type=At())
+@cache_option
+def airtight(lock: Path, cache: Path) -> None:
+    """Prove that nothing in the content resolves outside of it.
+
+    Dependencies of packages and wheels, images and their layers, image references, Galaxy requirements, APT
+    and pip sources. `build` does it too. A recipe can allow a finding, with a reason that signers see.
+    """
+    from airgap_bundle import airtight as checking
+    from airgap_bundle.cache import Cache
+    from airgap_bundle.lock import Lock
+
+    pinned = Lock.parse(read_small(lock, LOCK_LIMIT), str(lock))
+    leaks = checking.find(pinned, Cache(cache))
+    if output.for_programs():
+        print(checking.as_json(leaks).decode())
+    else:
+        for leak in leaks:
+            print(f"{printable(leak.place)} {printable(leak.what)}\n    {printable(leak.remedy)}")
+    checking.refuse(leaks)
+    say(f"airtight: nothing in {len(pinned.items)} files resolves outside")
