@@ -17,12 +17,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from vectors import invalid, tampered, valid
+from vectors import invalid_vectors, tampered_vectors, valid_vectors
 from vectors.forge import sha
 from vectors.vector import CLOCK, Vector
 
 HERE = Path(__file__).parent
-GROUPS = {"valid": valid, "invalid": invalid, "tampered": tampered}
+GROUPS = {"valid": valid_vectors, "invalid": invalid_vectors, "tampered": tampered_vectors}
 MADE = (*GROUPS, "roots", "expected.json", "README.md")
 README = """\
 # Vectors

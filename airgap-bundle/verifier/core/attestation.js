@@ -1,4 +1,4 @@
-/** What attestations say, to be listed (SPEC section 9). They are part of what targets signed; nothing here judges them. */
+/** What attestations say, to be listed (SPEC section 9). Targets signed them; nothing here judges them. */
 
 import { unbase64 } from "./bytes.js";
 import { readCanonical } from "./json.js";

@@ -4,8 +4,8 @@
  *     const medium = await openMedium([{path: "usb/zone-updates-7.bundle", file}, ...]);
  *     medium.source.names, await medium.source.read(name, limit)
  *
- * `path` begins with the folder that was chosen; a file that was chosen alone has no slash in it. Only bounded beginnings
- * of volumes are read here, and all that they say is compared later with what is signed.
+ * `path` begins with the folder that was chosen; a file that was chosen alone has no slash in it. Only bounded
+ * beginnings of volumes are read here, and all that they say is compared later with what is signed.
  */
 
 import { BLOCK, fileName, metadataPlaces, readFirstHeader, readVolumeJson } from "./container.js";

@@ -117,7 +117,7 @@ class Opening {
   async anchor(newest) {
     const { root, fingerprint } = this.trusted;
     if (root) {
-      demand(root.version <= newest, `the root went backwards: version ${root.version} is trusted, ${newest} offered`);
+      demand(root.version <= newest, `the root went backwards: ${root.version} is trusted, ${newest} offered`);
       return root;
     }
     if (!fingerprint) throw new NotHere("no trusted root was given, so nothing can be trusted");
@@ -164,7 +164,9 @@ class Opening {
       ...["release.json", "content.ndjson", ...others].map((name) => this.targetName(name)),
     ];
     const known = new Set(this.order);
-    for (const name of this.source.names) demand(known.has(name), `${name} does not belong: nothing signed names it`);
+    for (const name of this.source.names) {
+      demand(known.has(name), `${name} does not belong: nothing signed names it`);
+    }
     for (const name of known) demand(this.source.names.has(name), `${name} is not there`);
     return `version ${file.version}, the one that snapshot names, ${this.signedBy("targets")}`;
   }
@@ -173,7 +175,8 @@ class Opening {
   async release() {
     const release = readRelease(await this.target("release.json"));
     const { sequence, created, minimumRoot } = release;
-    demand(sequence === this.sequence, `the release is number ${sequence} under metadata of version ${this.sequence}`);
+    const apart = `the release is number ${sequence} under metadata of version ${this.sequence}`;
+    demand(sequence === this.sequence, apart);
     demand(created < this.expires, "the metadata expired before the release was made");
     const have = this.trustedRoot.version;
     demand(minimumRoot <= have, `the root chain ends at version ${have}, and the release asks for ${minimumRoot}`);

@@ -79,7 +79,7 @@ export async function verifySignatures(file, rules) {
     const { keyids, threshold } = root.roles[role];
     const have = keyids.filter((id) => file.signatures.has(id)).length;
     const rule = `role ${role} of ${root.what}`;
-    demand(have >= threshold, `${file.what} is signed by ${have} of the keys of ${rule}, which asks for ${threshold}`);
+    demand(have >= threshold, `${file.what} is signed by ${have} keys of ${rule}, which asks for ${threshold}`);
   }
   return [...file.signatures.keys()];
 }
@@ -117,7 +117,7 @@ export async function compareBinding(file, bound, by) {
   }
 }
 
-/** The files that targets name: Map of name to {sha256, length}; release.json and content.ndjson are among them. */
+/** The files that targets name: Map of name to {sha256, length}; two are always among them. */
 export function targetsOf(file) {
   const { what, signed } = file;
   demand(!("delegations" in signed), `${what} has delegations`);

@@ -3,8 +3,8 @@
  *
  *     const {report, verified} = await verify(items, {root}, Date.now(), progress)
  *
- * `items` as `openMedium` takes them. `trusted`: {root} as `readTrustedRoot` gives it, or {fingerprint}. `now`: ms since
- * 1970. `progress(done, all)` is told bytes. `verified` is null when the metadata did not pass.
+ * `items` as `openMedium` takes them. `trusted`: {root} as `readTrustedRoot` gives it, or {fingerprint}. `now`: ms
+ * since 1970. `progress(done, all)` is told bytes. `verified` is null when the metadata did not pass.
  *
  * Throws NoBundle; and whatever is a fault of ours, so that no verdict is made of it.
  */

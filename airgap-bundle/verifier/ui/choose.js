@@ -84,7 +84,7 @@ export class Choice {
     const differs = this.pasted && this.rootFingerprint && this.pasted !== this.rootFingerprint;
     says.classList.toggle("wrong", Boolean(differs));
     if (differs) says.textContent = "It is not the fingerprint of the root that was chosen.";
-    else if (this.pasted && this.rootFingerprint) says.textContent = "It is the fingerprint of the root that was chosen.";
+    else if (this.pasted && this.rootFingerprint) says.textContent = "It is that of the root that was chosen.";
     else if (this.pasted) says.textContent = "A root with this fingerprint must be in the bundle.";
     else says.textContent = typed ? `${typedSoFar(typed)}.` : "";
     this.changed();

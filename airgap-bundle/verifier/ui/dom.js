@@ -36,7 +36,8 @@ export function table(caption, headings, rows) {
 
 function cell(value) {
   if (value instanceof HTMLTableCellElement) return value;
-  return typeof value === "number" ? element("td", { className: "number" }, grouped(value)) : element("td", {}, value);
+  if (typeof value === "number") return element("td", { className: "number" }, grouped(value));
+  return element("td", {}, value);
 }
 
 /** Bytes for people: 1,234 bytes, 56.7 MB. */
@@ -55,7 +56,7 @@ export function sized(bytes) {
 /** A digest as it is read aloud, laid out as on the fingerprint sheet: digits, and the same in words. */
 export function fingerprint(digits) {
   const spans = (texts) => texts.map((text) => element("span", {}, text));
-  const groups = element("span", { className: "digits mono", "aria-label": "Digits" }, ...spans(digits.match(/.{4}/g)));
-  const spoken = element("span", { className: "words", "aria-label": "Words" }, ...spans(words(unhex(digits))));
+  const groups = element("span", { className: "digits mono" }, ...spans(digits.match(/.{4}/g)));
+  const spoken = element("span", { className: "words" }, ...spans(words(unhex(digits))));
   return element("span", { className: "fingerprint" }, groups, spoken);
 }

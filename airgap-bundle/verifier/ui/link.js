@@ -1,4 +1,4 @@
-/** The verifier at work in a worker, so that the page stays awake; in the page itself where no worker can be had. */
+/** The verifier at work in a worker, so that the page stays awake; in the page where no worker can be had. */
 
 import { serve } from "../core/serve.js";
 

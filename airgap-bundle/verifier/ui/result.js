@@ -50,10 +50,11 @@ function summaryOf({ value, title }, facts) {
   if (value.root.version) rows.push(["Root", `version ${value.root.version} in the bundle`]);
   if (value.root.fingerprint) rows.push(["Trusted root", mono(value.root.fingerprint)]);
   if (facts) {
-    rows.push(["Made", facts.created], ["Next one due", facts.nextExpected], ["Judged as of", facts.referenceTime]);
+    rows.push(["Made", facts.created], ["Next one due", facts.nextExpected]);
+    rows.push(["Judged as of", facts.referenceTime]);
     const stands = facts.base === null ? "" : `; stands on sequence ${facts.base}`;
-    const sum = `${counted(facts.entries, "entry", "entries")}, ${sized(facts.bytes)}; ${sized(facts.carried)} travel`;
-    rows.push(["Content", sum + stands]);
+    const entries = counted(facts.entries, "entry", "entries");
+    rows.push(["Content", `${entries}, ${sized(facts.bytes)}; ${sized(facts.carried)} travel${stands}`]);
   }
   return element("dl", {}, ...rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]));
 }
@@ -90,7 +91,7 @@ function attestationsOf({ attestations }) {
   });
   return [
     element("h2", {}, "Attestations"),
-    element("p", {}, "Covered by the signatures above. Whether their own signatures are the teams’ is for a site’s policy."),
+    element("p", {}, "Covered by the signatures above. Their own signatures are for a site’s policy to judge."),
     table("Attestations", ["File", "Part", "Team", "It says"], rows),
   ];
 }

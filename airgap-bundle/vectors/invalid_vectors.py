@@ -25,7 +25,7 @@ from vectors.forge import (
     sha,
 )
 from vectors.frames import SKIPPABLE, frame
-from vectors.valid import ROTATION
+from vectors.valid_vectors import ROTATION
 from vectors.vector import ONE, Vector, folder, refused
 
 KEEP = ("anna", "boris")

@@ -14,8 +14,8 @@ from airgap_bundle.container import header
 from airgap_bundle.volume_json import Cut
 from vectors import curve
 from vectors.forge import Forged, Line, Step, entry, forge, key, key_id, new_people
-from vectors.invalid import edit, replaced
-from vectors.valid import NOISE
+from vectors.invalid_vectors import edit, replaced
+from vectors.valid_vectors import NOISE
 from vectors.vector import ONE, Vector, container, folder, refused
 
 HELLO = b"Hello, zone!\n"
