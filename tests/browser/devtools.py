@@ -11,6 +11,7 @@ a NUL. Source: the Chrome DevTools Protocol and Chromium's `--remote-debugging-p
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from typing import Any
 
 PACKAGE = "chromium"
 """The Debian package; requirements/debian.txt lists it."""
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds to wait for an answer before the browser is taken for stuck."""
 
 
@@ -85,6 +86,17 @@ class Chromium:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._profile.cleanup()
+
+    def memory(self) -> int:
+        """Bytes of memory that the processes of pages hold now."""
+        held = 0
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                if os.getsid(int(folder.name)) != self._process.pid:
+                    continue
+                if b"--type=renderer" in (folder / "cmdline").read_bytes():
+                    held += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return held
 
     def open(self, path: Path) -> Page:
         """A new tab with this file."""
@@ -169,7 +181,7 @@ class Page:
             raise BrowserFault(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
 
-    def ask_strictly(self, script: str) -> Any:
+    def run_under_policy(self, script: str) -> Any:
         """As `run`, under the page's Content-Security-Policy, which a debugger may otherwise pass over."""
         answer = self.ask(
             "Runtime.evaluate",
