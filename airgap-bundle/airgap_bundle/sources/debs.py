@@ -10,6 +10,7 @@ import io
 import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ def unpacked(data: bytes, name: str, limit: int = LARGEST_INDEX) -> bytes:
             made = zstandard.ZstdDecompressor().stream_reader(data).read(limit + 1)
         else:
             made = data[: limit + 1]
-    except (lzma.LZMAError, OSError, EOFError, zstandard.ZstdError) as error:
+    except (lzma.LZMAError, zlib.error, OSError, EOFError, zstandard.ZstdError) as error:
         _unreadable(name, f"it cannot be unpacked ({error})")
     if len(made) > limit:
         _unreadable(name, f"it holds more than {limit} bytes")
