@@ -8,15 +8,28 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from airgap_bundle.canonical import render
 from airgap_bundle.lock import Lock
 from airgap_bundle.sources.errors import LockInvalid, NotAsLocked, NotThere, NotVouched, UpstreamFailed
+from airgap_bundle.sources.item import Item
 from tests.bundle.upstream import Keyring, Layout, Repository, collection, wheel, write
-from tests.bundle.world import World
+from tests.bundle.world import NOW, World
 
 
 def names(made: Lock, kind: str) -> list[str]:
     return [item.file for item in made.items if item.kind == kind]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab/:", max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["path", "size", "name"]), inner)
+    ),
+    max_leaves=4,
+)
 
 
 # --- Debian -----------------------------------------------------------------------------------------------
@@ -370,6 +383,9 @@ def test_vulnerability_data_is_looked_at(world: World) -> None:
         world.lock(text, a="osv", b="osv")
 
 
+SMALL = Lock("zone", "Updates", NOW, NOW, "0" * 64, (Item("files/a", "0" * 64, 1, "a/b", {"kind": "file"}),))
+
+
 # --- the file ---------------------------------------------------------------------------------------------
 
 
@@ -420,3 +436,23 @@ def test_an_altered_lock_is_refused(world: World, old: str, new: str, why: str) 
     with pytest.raises(LockInvalid, match=why) as refused:
         Lock.parse(data.replace(old, new).encode())
     assert refused.value.exit_code == 11
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_lock_or_refused(data: bytes) -> None:
+    with pytest.raises(LockInvalid):
+        Lock.parse(data)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    key=st.sampled_from(["items", "debian", "python", "images", "allow", "inside", "created", "title"]),
+    value=JSON,
+)
+def test_a_lock_with_any_value_anywhere_is_refused_or_read_to_the_last_byte(key: str, value: object) -> None:
+    data = render({**json.loads(SMALL.render()), key: value})
+    try:
+        again = Lock.parse(data).render()
+    except LockInvalid:
+        again = data
+    assert again == data

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airgap_bundle import recipe
 from airgap_bundle.recipe_parts import Image, Recipe
+from airgap_bundle.recipe_table import FIELDS
 from airgap_bundle.recipe_yaml import looks_like
 from airgap_bundle.sources.errors import NotThere, RecipeInvalid
 from tests.bundle.wrong_recipes import HEAD, WRONG
@@ -149,6 +150,34 @@ def test_the_digest_says_what_the_recipe_means_and_not_how_it_is_written() -> No
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_example_recipes_are_right(path: Path) -> None:
     assert recipe.read(path).bundle
+
+
+GUIDE = (EXAMPLES[0].parents[1] / "RECIPES.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split(":")[0])
+def test_the_examples_of_the_guide_are_right(block: str) -> None:
+    text = re.sub(r"[0-9a-f]{4}…", "a" * 64, block)
+    if text.startswith("base:"):
+        for line in text.splitlines():
+            read(HEAD + f"debian:\n  - suites: [bookworm]\n    upgrade: true\n    {line}\n")
+        return
+    head = "" if text.startswith("bundle:") else HEAD
+    rest = (
+        ""
+        if any(f"{part}:" in text for part in ("documents", "debian", "python", "images", "ansible"))
+        else DATA
+    )
+    assert read(head + text + rest).bundle
+
+
+DATA = "documents: [a.pdf]\n"
+
+
+def test_the_guide_names_every_key() -> None:
+    for key in FIELDS:
+        assert f"`{key}`" in GUIDE or f"`{key}:`" in GUIDE, key
 
 
 # --- the schema -------------------------------------------------------------------------------------------

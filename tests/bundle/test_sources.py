@@ -34,7 +34,7 @@ ORDERED = ["1.0~~", "1.0~rc1-1", "1.0~rc2-1", "1.0", "1.0-0.1", "1.0-1~deb12u1",
 
 
 def test_versions_sort_as_debians_do() -> None:
-    assert sorted(ORDERED[::-1], key=versions.newest_last) == ORDERED
+    assert sorted(set(ORDERED), key=versions.newest_last) == ORDERED
     assert all(versions.compare(a, b) == -1 and versions.compare(b, a) == 1 for a, b in pairwise(ORDERED))
 
 
