@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +169,39 @@ def test_one_content_under_two_paths_is_fetched_once(world: World) -> None:
     collect(made, world.cache, world.folder)
     assert isinstance(made.items[0], Item)
     assert held(world.cache, made) == {"documents/a.pdf": b"pdf", "documents/b.pdf": b"pdf"}
+
+
+COLLECT = """
+import sys
+from pathlib import Path
+from airgap_bundle.cache import Cache
+from airgap_bundle.collect import collect
+from airgap_bundle.lock import Lock
+collect(Lock.read(Path(sys.argv[1])), Cache(Path(sys.argv[2])), Path(sys.argv[3]))
+"""
+
+
+def test_killed_at_any_moment_it_leaves_nothing_wrong_and_goes_on(world: World, tmp_path: Path) -> None:
+    made = everything(world)
+    write(tmp_path / "zone.lock", made.render())
+    folder = tmp_path / "elsewhere"
+    command = [sys.executable, "-c", COLLECT, str(tmp_path / "zone.lock"), str(folder), str(world.folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(debian.__file__).parents[2])}
+    for moment in range(8):
+        with subprocess.Popen(
+            command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.3 + moment * 0.35)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # the tools that it runs, too
+        for path in folder.glob("[0-9a-f][0-9a-f]/*"):
+            assert digest_of(path).sha256 == path.name
+    subprocess.run(command, env=environment, check=True)
+    assert held(Cache(folder), made) == held_by_collecting(world, made)
+    assert list((folder / ".work").iterdir()) == []
+
+
+def held_by_collecting(world: World, made: Lock) -> dict[str, bytes]:
+    collect(made, world.cache, world.folder)
+    return held(world.cache, made)
