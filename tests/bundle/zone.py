@@ -112,10 +112,15 @@ class Zone:
     threshold: int = 2
     chain: list[bytes] = field(default_factory=list)
     releases: dict[int, bytes] = field(default_factory=dict)
+    expires: datetime = CREATED + YEAR
+    """When bundles expire that say nothing else; roots do not before that."""
 
     def __post_init__(self) -> None:
         if not self.chain:
-            self.chain.append(signed(root_value(1, all_roles(self.people, self.threshold)), self.signing))
+            self.chain.append(signed(self._root(1, self.people, self.threshold), self.signing))
+
+    def _root(self, version: int, people: Sequence[PrivateKey], threshold: int) -> dict[str, Any]:
+        return root_value(version, all_roles(people, threshold), max(self.expires, CREATED + 3 * YEAR))
 
     @property
     def first(self) -> TrustedRoot:
@@ -132,7 +137,7 @@ class Zone:
     ) -> bytes:
         """Hand over to these people: the next root, signed by those before and by them."""
         both = dict.fromkeys([*self.signing, *people[:threshold]])
-        made = signed(root_value(len(self.chain) + 1, all_roles(people, threshold)), by or both)
+        made = signed(self._root(len(self.chain) + 1, people, threshold), by or both)
         self.chain.append(made)
         self.people, self.threshold = people, threshold
         return made
@@ -163,7 +168,7 @@ class Zone:
         edit: Mapping[str, Edit] | None = None,
         by: Mapping[str, Sequence[PrivateKey]] | None = None,
         targets: Mapping[str, bytes] | None = None,
-        expires: datetime = CREATED + YEAR,
+        expires: datetime | None = None,
         base: int | None = None,
         **changes: Any,
     ) -> dict[str, bytes]:
@@ -181,7 +186,12 @@ class Zone:
         edits, signers = edit or {}, by or {}
 
         def make(role: str, rest: dict[str, Any]) -> bytes:
-            value = {"_type": role, "expires": moment(expires), "spec_version": "1.0.31", "version": sequence}
+            value = {
+                "_type": role,
+                "expires": moment(expires or self.expires),
+                "spec_version": "1.0.31",
+                "version": sequence,
+            }
             value |= copy.deepcopy(rest)
             if role in edits:
                 edits[role](value)
