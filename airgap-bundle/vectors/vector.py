@@ -31,6 +31,8 @@ class Vector:
     root: Callable[[Forged], bytes] = lambda made: made.root
     """Which root is trusted."""
     clock: str = CLOCK
+    not_checked: tuple[int, ...] = (9,)
+    """Checks that cannot be made of one that is not refused; 9 never can: a vector has no past."""
 
 
 def accepted(name: str, about: str, write: Callable[[Path], Forged], **other: Any) -> Vector:

@@ -131,8 +131,8 @@ def test_keys_are_good_where_libsodium_says_so(core: Page, value: int) -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=6),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("aZ_.-09", min_size=1), inner, max_size=3)
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text("aZ_.-09", min_size=1), inner, max_size=3)
     ),
     max_leaves=8,
 )
