@@ -49,7 +49,12 @@ def write(out: Path) -> None:
     listed, roots = [], Roots(out / "roots")
     for name, vector in vectors():
         made = vector.write(out / name)
-        one = {"name": name, "about": vector.about, "verdict": vector.verdict, "check": vector.check}
+        one: dict[str, object] = {
+            "name": name,
+            "about": vector.about,
+            "verdict": vector.verdict,
+            "check": vector.check,
+        }
         one |= {"root": roots.of(vector.root(made), name), "clock": vector.clock}
         if vector.check is None:
             one["not_checked"] = list(vector.not_checked)
