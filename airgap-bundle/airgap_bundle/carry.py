@@ -14,12 +14,10 @@ from a run before is read and kept; a name without `.partial` always holds a who
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,34 +33,15 @@ from airgap_bundle.parity import NoSuchParity, Wish, shape_of, write_parity
 from airgap_bundle.parity_file import BLOCK, HEADER, Shape
 from airgap_bundle.parity_set import examine
 from airgap_bundle.signed_folder import SignedFolder, read_signed
-from airgap_bundle.sizes import words
 from airgap_bundle.volume_json import WHOLE
 from airgap_bundle.volume_writer import Blobs, read_back, write_volume
 from airgap_bundle.watchdog import watched
+from airgap_bundle.write_problems import PARTIAL, check_room, write_problems
 
 SUMS = "SHA256SUMS"
 NAMESPACE = "airgap-bundle-sums"
 """What `ssh-keygen -Y verify -n` is given for SHA256SUMS.sig."""
-PARTIAL = ".partial"
-SPARE = 2**20
-"""Bytes that are kept for sums, signature and carry sheet."""
 _SUM = re.compile(r"([0-9a-f]{64})  ([a-z0-9.-]{1,120})")
-
-
-class MediumFull(StateProblem):
-    """The medium has too little room."""
-
-    exit_code = 33
-    message = "{to} is too small: {need} are needed, {free} are free, {short} are missing"
-    hint = "Use a larger medium, or cut the bundle into volumes for several: --volume-size."
-
-
-class FileTooLarge(StateProblem):
-    """The medium's file system holds no file of this size."""
-
-    exit_code = 33
-    message = "the file system of {to} holds no file of {size}"
-    hint = "Cut the bundle into volumes that fit: --volume-size fat32."
 
 
 class MediumInUse(StateProblem):
@@ -79,14 +58,6 @@ class NotAsWritten(StateProblem):
     exit_code = 35
     message = "{name} reads back with other bytes than were written to {to}"
     hint = "The medium or its drive is bad: use another one. The file was removed."
-
-
-class CannotWrite(StateProblem):
-    """The medium takes no bytes."""
-
-    exit_code = 35
-    message = "{to} cannot be written: {why}"
-    hint = "Look for a write-protect switch and for permissions, or use another medium."
 
 
 class NoSuchVolume(InputProblem):
@@ -151,10 +122,11 @@ def carry(
     if only is not None and shape is not None:
         raise NoSuchParity(why="parity takes all volumes in one place, not one alone")
     wanted = [layout for layout in layouts if only in (None, layout.number)]
-    to.mkdir(parents=True, exist_ok=True)
-    _check_place(to, layouts, bundle)
-    files = _Work(bundle, to, progress).run(wanted, shape)
-    write_sums(to, files, key)
+    with write_problems(to, sum(layout.size for layout in wanted)):
+        to.mkdir(parents=True, exist_ok=True)
+        _check_place(to, layouts, bundle)
+        files = _Work(bundle, to, progress).run(wanted, shape)
+        write_sums(to, files, key)
     return Carried(to, bundle, len(layouts), tuple(files))
 
 
@@ -227,9 +199,7 @@ class _Work:
         if not kept:
             for name in names:
                 (self._to / name).unlink(missing_ok=True)
-            partial = self._to / (names[0] + PARTIAL)
-            with medium_errors(self._to, shape.files * shape.file_size, partial):
-                write_parity(shape, [self._to / name for name in shape.names()], self._to, self._tell)
+            write_parity(shape, [self._to / name for name in shape.names()], self._to, self._tell)
         files = []
         for name in names:
             try:
@@ -274,13 +244,12 @@ class _Work:
     def _written(self, layout: VolumeLayout) -> CarriedFile:
         partial = self._to / (layout.name + PARTIAL)
         self._unnamed.append(partial)
-        with medium_errors(self._to, layout.size, partial):
-            sha256 = write_volume(layout, self._bundle.metadata, self._blobs, partial, self._tell)
-            again = watched(
-                lambda tell: read_back(partial, layout.size, summing(tell, layout.size)),
-                f"{layout.name} back",
-                lambda done, _: self._progress(self._done + done, self._total),
-            )
+        sha256 = write_volume(layout, self._bundle.metadata, self._blobs, partial, self._tell)
+        again = watched(
+            lambda tell: read_back(partial, layout.size, summing(tell, layout.size)),
+            f"{layout.name} back",
+            lambda done, _: self._progress(self._done + done, self._total),
+        )
         self._done += layout.size
         if again != sha256:
             raise NotAsWritten(name=layout.name, to=self._to)
@@ -307,33 +276,6 @@ def summing(tell: Progress, total: int) -> Callable[[int], None]:
         tell(done, total)
 
     return step
-
-
-def check_room(to: Path, needed: int) -> None:
-    """Raise MediumFull when `needed` bytes and a little more are not free where `to` is."""
-    status = os.statvfs(to)
-    free = status.f_bavail * status.f_frsize
-    free += sum(path.stat().st_size for path in to.glob(f"*{PARTIAL}"))  # they are written over
-    if free < needed + SPARE:
-        raise MediumFull(to=to, need=words(needed), free=words(free), short=words(needed + SPARE - free))
-
-
-@contextmanager
-def medium_errors(to: Path, size: int, partial: Path) -> Iterator[None]:
-    """Turn the medium's errors into sentences; what was not finished is removed first."""
-    try:
-        yield
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            status = os.statvfs(to)
-            free = status.f_bavail * status.f_frsize
-            short = words(max(size - free, 1))
-            raise MediumFull(to=to, need=words(size), free=words(free), short=short) from None
-        if error.errno == errno.EFBIG:
-            raise FileTooLarge(to=to, size=words(size)) from None
-        raise CannotWrite(to=to, why=(error.strerror or str(error)).lower()) from None
 
 
 def _check_place(to: Path, layouts: Sequence[VolumeLayout], bundle: SignedFolder) -> None:

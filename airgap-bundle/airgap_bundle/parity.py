@@ -28,8 +28,8 @@ from airgap_bundle.errors import InputProblem
 from airgap_bundle.medium import Medium, open_medium
 from airgap_bundle.metadata_source import Damaged
 from airgap_bundle.parity_file import BLOCK, HEADER, Shape, page_runs, why_not
+from airgap_bundle.write_problems import PARTIAL
 
-PARTIAL = ".partial"
 _WISH = re.compile(r"([1-9][0-9]{0,2})\+([1-9][0-9]{0,2})|(?:([1-9])-)?volumes?")
 
 

@@ -20,9 +20,10 @@ import zfec  # type: ignore[import-untyped]
 
 from airgap_bundle.durable import sync_folder
 from airgap_bundle.errors import BundleRefused, StateProblem
-from airgap_bundle.parity import PARTIAL, strip_of
+from airgap_bundle.parity import strip_of
 from airgap_bundle.parity_file import BLOCK, Shape
 from airgap_bundle.parity_set import File, Table, fill, is_good, open_set
+from airgap_bundle.write_problems import PARTIAL, write_problems
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -103,7 +104,8 @@ def repair(
 
     `paths`: volumes, parity files, and folders in which they lie. `tell` gets rows scanned, of how many.
 
-    Raises NoParityHere, BeyondRepair, VolumesMixed, NowhereToWrite, OSError; then no new file is left.
+    Raises NoParityHere, BeyondRepair, VolumesMixed, NowhereToWrite, and MediumFull, CannotWrite: then no new
+    file is left.
     """
     with ExitStack() as stack:
         shape, files, table = open_set(paths, stack)
@@ -111,7 +113,9 @@ def repair(
         found = _scan(shape, files, table, tell)
         _check_mendable(shape, files, found)
         broken = [n for n, size in enumerate(shape.sizes) if _is_broken(shape, files[n], size, n, found)]
-        mended = _mend(shape, files, table, found, broken, out, stack)
+        size = sum(shape.sizes[number] for number in broken)
+        with write_problems(out or beside(files), size):
+            mended = _mend(shape, files, table, found, broken, out, stack)
         sound = [name for n, name in enumerate(shape.names()) if n not in broken]
         return Repaired(tuple(mended), tuple(sound), found.parity_damaged + table.damaged)
 
@@ -198,10 +202,10 @@ def _mend(
 ) -> list[Mended]:
     """Write the broken volumes, whole."""
     targets: dict[int, tuple[Path, int]] = {}
-    beside = next(file.path.parent for file in files if file.path is not None)
+    folder = out or beside(files)
     try:
         for number in broken:
-            targets[number] = _target(files[number], shape.sizes[number], out, beside, stack)
+            targets[number] = _target(files[number], shape.sizes[number], out, folder, stack)
         for row, bad in sorted(found.damaged.items()):
             _mend_row(shape, files, table, row, bad, found.spare[row], targets)
         for path, descriptor in targets.values():
@@ -225,12 +229,16 @@ def _mend(
     ]
 
 
-def _target(file: File, size: int, out: Path | None, beside: Path, stack: ExitStack) -> tuple[Path, int]:
+def beside(files: Sequence[File]) -> Path:
+    """Where the volumes lie: a lost one that is to be mended in place goes there too."""
+    return next(file.path.parent for file in files if file.path is not None)
+
+
+def _target(file: File, size: int, out: Path | None, folder: Path, stack: ExitStack) -> tuple[Path, int]:
     """A file to mend in: a copy in `out`, or the file itself; always of the right length."""
     if out is None and file.path is not None:
         path, flags = file.path, os.O_WRONLY | _OPEN
     else:
-        folder = out or beside
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / file.name).exists():
             raise NowhereToWrite(path=folder / file.name)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +22,7 @@ import pytest
 from airgap_bundle import carry as carrying
 from airgap_bundle.carry import (
     NAMESPACE,
-    CannotWrite,
     Carried,
-    FileTooLarge,
-    MediumFull,
     MediumInUse,
     NoSuchVolume,
     NotAsWritten,
@@ -39,6 +37,7 @@ from airgap_bundle.repair import repair
 from airgap_bundle.signed_folder import NotCarried
 from airgap_bundle.sizes import MEDIA, NotASize, read_size, words
 from airgap_bundle.volume_writer import CHUNK, SourceDamaged
+from airgap_bundle.write_problems import CannotWrite, FileTooLarge, MediumFull
 from tests.bundle.make_bundle import Keys, MadeBundle, make_bundle
 from tests.bundle.volumes import layouts, volume_bytes
 
@@ -252,13 +251,18 @@ def test_what_is_complete_is_kept(made: MadeBundle, tmp_path: Path) -> None:
             assert (tmp_path / "m" / file.name).stat().st_ino == before[file.name]
 
 
-def test_a_run_that_is_killed_leaves_whole_volumes_or_none(made: MadeBundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [12, pytest.param(150, marks=pytest.mark.long)])
+def test_a_run_that_is_killed_leaves_whole_volumes_or_none(
+    made: MadeBundle, tmp_path: Path, kills: int
+) -> None:
     began = time.monotonic()
     carry(made.folder, tmp_path / "timed", volume_size=SIZE)
     usual = time.monotonic() - began
     good = {layout.name: volume_bytes(made, layout) for layout in layouts(made, SIZE)}
     chance = random.Random(11)
-    for _ in range(12):
+    for _ in range(kills):
+        if bundles_in(tmp_path / "m") == sorted(good):
+            shutil.rmtree(tmp_path / "m")
         pid = os.fork()
         if pid == 0:
             carry(made.folder, tmp_path / "m", volume_size=SIZE)
@@ -266,23 +270,26 @@ def test_a_run_that_is_killed_leaves_whole_volumes_or_none(made: MadeBundle, tmp
         time.sleep(chance.random() * usual)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        for name in bundles_in(tmp_path / "m") if (tmp_path / "m").exists() else []:
+        for name in bundles_in(tmp_path / "m"):
             assert (tmp_path / "m" / name).read_bytes() == good[name]
     carry(made.folder, tmp_path / "m", volume_size=SIZE)
     check_all(made, tmp_path / "m", SIZE)
 
 
+ERRORS = [
+    (errno.ENOSPC, MediumFull, "is too small"),
+    (errno.EDQUOT, MediumFull, "is too small"),
+    (errno.EFBIG, FileTooLarge, "holds no file of"),
+    (errno.EIO, CannotWrite, "input/output error"),
+    (errno.EROFS, CannotWrite, "read-only"),
+]
+
+
 @pytest.mark.parametrize(
-    ("number", "problem", "says"),
-    [
-        (errno.ENOSPC, MediumFull, "is too small"),
-        (errno.EDQUOT, MediumFull, "is too small"),
-        (errno.EFBIG, FileTooLarge, "holds no file of"),
-        (errno.EIO, CannotWrite, "input/output error"),
-        (errno.EROFS, CannotWrite, "read-only"),
-    ],
+    ("number", "problem", "says", "call", "at"),
+    [(*error, "pwrite", at) for error in ERRORS for at in (0, 4)]
+    + [(*ERRORS[3], call, at) for call in ("fsync", "rename", "open") for at in (0, 1, 2, 3)],
 )
-@pytest.mark.parametrize("at", [0, 2, 4])
 def test_an_error_of_the_medium_is_a_sentence_and_leaves_nothing(
     made: MadeBundle,
     tmp_path: Path,
@@ -290,20 +297,26 @@ def test_an_error_of_the_medium_is_a_sentence_and_leaves_nothing(
     number: int,
     problem: type[Problem],
     says: str,
+    call: str,
     at: int,
 ) -> None:
-    real, calls = os.pwrite, 0
+    """The call fails from its `at`th time on, where it is about the medium and not about the folder."""
+    real, calls = getattr(os, call), 0
 
-    def failing(descriptor: int, data: Any, offset: int) -> int:
+    def failing(what: Any, *more: Any, **named: Any) -> Any:
         nonlocal calls
-        calls += 1
-        if calls > at:
+        about_medium = call != "open" or (str(tmp_path) in str(what) and more[0] & os.O_CREAT)
+        calls += bool(about_medium)
+        if about_medium and calls > at:
             raise OSError(number, os.strerror(number))
-        return real(descriptor, data, offset)
+        return real(what, *more, **named)
 
-    monkeypatch.setattr(os, "pwrite", failing)
+    good = {layout.name: volume_bytes(made, layout) for layout in layouts(made, SIZE)}
+    monkeypatch.setattr(os, call, failing)
     with pytest.raises(problem, match=says):
         carry(made.folder, tmp_path / "m", volume_size=SIZE)
+    for name in bundles_in(tmp_path / "m"):
+        assert (tmp_path / "m" / name).read_bytes() == good[name]
     assert not [name for name in os.listdir(tmp_path / "m") if name.endswith(".partial")]
     monkeypatch.undo()
     carry(made.folder, tmp_path / "m", volume_size=SIZE)
@@ -447,11 +460,11 @@ def test_a_volume_that_there_is_not_is_not_written(made: MadeBundle, tmp_path: P
 def test_memory_does_not_grow_with_the_bundle(tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
-        file.truncate(600 * 2**20)
+        file.truncate(300 * 2**20)
     made = make_bundle(tmp_path / "bundle", {"files/zeros": large})
     script = (
         "import sys; from pathlib import Path; from airgap_bundle.carry import carry\n"
-        "carry(Path(sys.argv[1]), Path(sys.argv[2]), volume_size=200_000_000)\n"
+        "carry(Path(sys.argv[1]), Path(sys.argv[2]), volume_size=100_000_000)\n"
         "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
     )
     ran = subprocess.run(
