@@ -24,6 +24,21 @@ export const CHECKS = [
   [11, "blobs", [7], "The SHA-256 of every blob is the signed one"],
   [12, "contents", [11], "What is unpacked has the signed SHA-256 and size"],
 ];
+const AGAIN = "Somebody changed it, or it was put together wrongly: ask the release engineer for it again.";
+const CARRY = "What was signed is not what arrived: carry it again, or repair the medium with its parity.";
+/** What to do when a check failed and the refusal has no advice of its own. */
+const REMEDIES = {
+  1: "If it is harmless and yours, take it away, or choose the bundle's files one by one.",
+  2: "It may be from someone else: compare the root's fingerprint with the release engineer's sheet.",
+  3: AGAIN,
+  4: AGAIN,
+  5: AGAIN,
+  6: AGAIN,
+  7: AGAIN,
+  10: CARRY,
+  11: CARRY,
+  12: "It was built wrongly: tell the release engineer, and do not use it.",
+};
 const NEEDED = new Set([1, 2, 3, 4, 5, 6, 7, 8, 10, 11]);
 
 export class Report {
@@ -34,14 +49,14 @@ export class Report {
   root = { fingerprint: null, version: null };
   signers = []; // {role, key, name}
   notes = [];
-  #made = new Map(); // number -> [result, text]
+  #made = new Map(); // number -> [result, text, remedy]
 
   passed(number, text) {
     this.#made.set(number, [PASSED, text]);
   }
 
-  failed(number, text) {
-    this.#made.set(number, [FAILED, text]);
+  failed(number, text, remedy = "") {
+    this.#made.set(number, [FAILED, text, remedy || (REMEDIES[number] ?? "")]);
   }
 
   skipped(number, text) {
@@ -58,7 +73,7 @@ export class Report {
       this.passed(number, await work());
       return true;
     } catch (problem) {
-      if (problem instanceof Refused) this.failed(number, problem.message);
+      if (problem instanceof Refused) this.failed(number, problem.message, problem.remedy);
       else if (problem instanceof NotHere) this.skipped(number, problem.message);
       else throw problem;
       return false;
@@ -69,11 +84,11 @@ export class Report {
     return this.#made.get(number)?.[0] ?? NOT_CHECKED;
   }
 
-  /** All checks in order: {number, name, asks, result, text}. */
+  /** All checks in order: {number, name, asks, result, text, remedy}. */
   get checks() {
     return CHECKS.map(([number, name, , asks]) => {
-      const [result, text] = this.#made.get(number) ?? [NOT_CHECKED, this.#whyUnmade(number)];
-      return { number, name, asks, result, text: printable(text) };
+      const [result, text, remedy = ""] = this.#made.get(number) ?? [NOT_CHECKED, this.#whyUnmade(number)];
+      return { number, name, asks, result, text: printable(text), remedy };
     });
   }
 
@@ -97,10 +112,18 @@ export class Report {
     return `${refused ? "Refused" : "Incomplete"} at check ${number} (${name}): ${text}.`;
   }
 
+  /** What to do about the first failed check, or what is missing; empty when there is nothing to advise. */
+  get remedy() {
+    if (this.verdict === "incomplete") return "Bring what is missing, and verify all of it again.";
+    return this.checks.find(({ result }) => result === FAILED)?.remedy ?? "";
+  }
+
   /** The report as SPEC section 13 gives it. */
   get value() {
     const { bundle, sequence, release, root, verdict } = this;
-    const checks = this.checks.map(({ name, number, result, text }) => ({ name, number, result, text }));
+    const checks = this.checks.map(({ name, number, result, text, remedy }) =>
+      remedy ? { name, number, remedy, result, text } : { name, number, result, text },
+    );
     const signers = this.signers.map(({ key, name, role }) => ({ key, name, role }));
     return { bundle, checks, format: FORMAT, notes: this.notes, release, root, sequence, signers, verdict };
   }

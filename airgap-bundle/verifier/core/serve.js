@@ -49,8 +49,8 @@ async function answer({ items, root, fingerprint, now }, port) {
 }
 
 function reportOf(report) {
-  const { value, sentence, title, checks } = report;
-  return { value, sentence, title, checks, text: `${new TextDecoder().decode(canonical(value, "report"))}\n` };
+  const { value, sentence, remedy, title, checks } = report;
+  return { value, sentence, remedy, title, checks, text: `${new TextDecoder().decode(canonical(value, "report"))}\n` };
 }
 
 /** What the page shows besides the report; null when the metadata did not pass. */

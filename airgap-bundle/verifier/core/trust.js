@@ -224,7 +224,8 @@ class Opening {
   judgeExpiry({ what, expires }) {
     this.expires = Math.min(this.expires, expires);
     const date = writtenMoment(this.now);
-    demand(this.now < expires, `${what} expired on ${writtenMoment(expires)}, and it is ${date} at least`);
+    const text = `${what} expired on ${writtenMoment(expires)}, and it is ${date} at least`;
+    demand(this.now < expires, text, "Ask for a newer bundle. If that date is wrong, give the right one.");
   }
 
   async target(target) {

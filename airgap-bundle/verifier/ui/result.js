@@ -9,9 +9,9 @@ const MOST_ROWS = 500;
 /** Fill the page with what the worker found; `find(text, most)` gives rows of the contents. */
 export function showResult({ report, facts }, find) {
   const place = byId("result");
-  const { value, sentence, checks } = report;
+  const { value, sentence, remedy, checks } = report;
   place.replaceChildren(
-    verdictOf(value.verdict, sentence),
+    verdictOf(value.verdict, sentence, remedy),
     toolsOf(report),
     ...value.notes.map((note) => element("p", { className: "alert" }, note)),
     summaryOf(report, facts),
@@ -24,10 +24,11 @@ export function showResult({ report, facts }, find) {
   byId("verdict").focus();
 }
 
-function verdictOf(verdict, sentence) {
+function verdictOf(verdict, sentence, remedy) {
   const heading = element("h2", { id: "verdict", tabIndex: -1, data: { verdict } });
   heading.append(element("span", { "aria-hidden": "true" }, MARKS[verdict]), verdict.toUpperCase());
-  return element("div", { className: `verdict ${verdict}`, role: "status" }, heading, element("p", {}, sentence));
+  const said = [sentence, remedy].filter(Boolean).map((text) => element("p", {}, text));
+  return element("div", { className: `verdict ${verdict}`, role: "status" }, heading, ...said);
 }
 
 function toolsOf({ value, text }) {
@@ -68,6 +69,7 @@ function checksOf(checks) {
   const made = table("Checks", ["No.", "Check", "Result", "What was found"], rows);
   made.querySelectorAll('[data-result="failed"]').forEach((state) => state.parentElement.classList.add("failed"));
   made.querySelectorAll("td.state + td").forEach((found) => found.classList.add("path"));
+  made.classList.add("checks");
   return made;
 }
 
@@ -85,14 +87,15 @@ function signersOf(signers) {
 function attestationsOf({ attestations }) {
   if (!attestations.length) return [];
   const rows = attestations.map(({ name, said }) => {
-    if (!said) return [name, "", "", "It is not in a form that this page reads"];
-    const of = said.current ? said.part : `${said.part} (as it was in another bundle)`;
-    return [name, of, said.team, said.text];
+    const file = element("td", { className: "path" }, name);
+    if (!said) return ["", "", "It is not in a form that this page reads", file];
+    const part = said.current ? said.part : `${said.part}, as it was in another bundle`;
+    return [part, said.team, said.text, file];
   });
   return [
     element("h2", {}, "Attestations"),
     element("p", {}, "Covered by the signatures above. Their own signatures are for a site’s policy to judge."),
-    table("Attestations", ["File", "Part", "Team", "It says"], rows),
+    table("Attestations", ["Part", "Team", "It says", "File"], rows),
   ];
 }
 
@@ -105,7 +108,8 @@ function contentsOf({ entries }, find) {
   const filter = element("input", { type: "search", id: "filter", placeholder: "Part of a path, type or digest" });
   const count = element("p", { className: "says", id: "shown", "aria-live": "polite" });
   const place = element("div");
-  const label = element("label", { htmlFor: "filter" }, "Filter");
+  const label = element("label", { htmlFor: "filter", className: "noprint" }, "Filter");
+  filter.className = "noprint";
   let asked = 0;
   const show = async () => {
     const turn = ++asked;
