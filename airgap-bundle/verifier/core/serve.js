@@ -50,7 +50,8 @@ async function answer({ items, root, fingerprint, now }, port) {
 
 function reportOf(report) {
   const { value, sentence, remedy, title, checks } = report;
-  return { value, sentence, remedy, title, checks, text: `${new TextDecoder().decode(canonical(value, "report"))}\n` };
+  const text = `${new TextDecoder().decode(canonical(value, "report"))}\n`;
+  return { value, sentence, remedy, title, checks, text };
 }
 
 /** What the page shows besides the report; null when the metadata did not pass. */
