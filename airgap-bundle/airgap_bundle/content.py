@@ -110,6 +110,8 @@ class Content:
 
     entries: Sequence[Entry]
     _data: bytes = field(repr=False, compare=False)
+    _all_apart: bool = field(default=False, repr=False, compare=False)
+    """Whether every entry travels raw and no two are alike: then each is its own blob."""
 
     @cached_property
     def blobs(self) -> dict[str, Blob]:
@@ -125,7 +127,7 @@ class Content:
     @property
     def carried(self) -> int:
         """Sum of the distinct blobs' sizes in bytes."""
-        return sum(self._blob_sizes().values())
+        return self.size if self._all_apart else sum(self._blob_sizes().values())
 
     @property
     def needs_base(self) -> bool:
@@ -192,8 +194,9 @@ def _parsed(data: bytes) -> Content:
             malformed(WHAT, f"it has more than {MOST_ENTRIES} entries")
         at = end
     check_paths([entry[0] for entry in entries])
-    check_digests(entries, all_raw=b'{"as":' not in data)
-    return Content(tuple(entries), data)
+    all_raw = b'{"as":' not in data
+    distinct = check_digests(entries, all_raw=all_raw)
+    return Content(tuple(entries), data, all_raw and distinct == len(entries))
 
 
 def line(entry: Entry) -> bytes:

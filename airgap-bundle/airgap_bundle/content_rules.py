@@ -81,8 +81,8 @@ def check_paths(paths: Sequence[str]) -> None:
         malformed(WHAT, f"the path {path!r} is also a folder")
 
 
-def check_digests(entries: Sequence[Entry], *, all_raw: bool) -> None:
-    """Refuse a digest with two meanings. Raises Malformed."""
+def check_digests(entries: Sequence[Entry], *, all_raw: bool) -> int:
+    """Refuse a digest with two meanings; gives the number of distinct contents. Raises Malformed."""
     distinct = len(set(map(_sha256, entries)))
     if distinct < len(entries) and len(set(map(_identity, entries))) != distinct:
         first: dict[str, Entry] = {}
@@ -92,7 +92,7 @@ def check_digests(entries: Sequence[Entry], *, all_raw: bool) -> None:
                 of = f"{entry.path!r} has the SHA-256 of {other.path!r}"
                 malformed(WHAT, f"{of} and another size or another way to travel")
     if all_raw:
-        return  # each blob is the content itself
+        return distinct  # each blob is the content itself
     if len(set(map(_blob_and_size, entries))) != len(set(map(_blob, entries))):
         sizes: dict[str, int] = {}
         for entry in entries:
@@ -101,6 +101,7 @@ def check_digests(entries: Sequence[Entry], *, all_raw: bool) -> None:
     for entry in entries:
         if entry.bases and entry.sha256 in entry.bases:
             malformed(WHAT, f"{entry.path!r} is a delta against itself")
+    return distinct
 
 
 def _distinct(names: Iterable[str], what: str) -> set[str]:
