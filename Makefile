@@ -6,16 +6,19 @@ SHELL := /bin/bash
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test check format bench crash fuzz docs lock clean
+.PHONY: help env demo demo-bundle test check format bench crash fuzz docs lock clean
 
 help:  ## Say what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 env:  ## Create or update the environment in .venv
 	@$(PYTHON) requirements/install.py dev >/dev/null
 
 demo: env  ## See tenants appear on a real OpenStack, drift, be repaired and go
 	@$(PY) -m tests.demo
+
+demo-bundle: env  ## See a real release cross the gap, be tampered with and refused, and a delta follow it
+	@$(PY) -m tests.demo_bundle
 
 test: env check  ## Prove it: checks, then all tests but the long ones
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not long"
