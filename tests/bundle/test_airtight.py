@@ -38,7 +38,7 @@ def said(found: list[Leak]) -> list[str]:
 RECIPE = (
     "inside: [zone.example, 10.1.0.0/16]\n"
     "images:\n  - {image: 'library/nginx:1.25', layout: build}\n"
-    "  - {image: 'ghcr.io/team/app:2', layout: build}\n"
+    "  - {image: 'images.example.org/team/app:2', layout: build}\n"
     "ansible:\n  collections: [acme-net-1.2.0.tar.gz]\n  playbooks: [books]\n"
 )
 DIGEST = "0" * 64
@@ -67,8 +67,8 @@ LEAKS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "the same name in another registry": (
         "compose.yaml",
-        "services:\n  web:\n    image: quay.io/library/nginx:1.25\n",
-        ["3 names the image quay.io/library/nginx:1.25, which is not in the bundle"],
+        "services:\n  web:\n    image: other.example.org/library/nginx:1.25\n",
+        ["3 names the image other.example.org/library/nginx:1.25, which is not in the bundle"],
     ),
     "an image in the second document": (
         "k8s.yaml",
@@ -238,8 +238,8 @@ def test_a_leak_is_found_with_its_line(world: World, name: str) -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("compose.yaml", "services:\n  a: {image: nginx:1.25}\n  b: {image: docker.io/library/nginx:1.25}\n"),
-        ("compose.yaml", "services:\n  a: {image: ghcr.io/team/app:2}\n"),
+        ("compose.yaml", "services:\n  a: {image: nginx:1.25}\n  b: {image: library/nginx:1.25}\n"),
+        ("compose.yaml", "services:\n  a: {image: images.example.org/team/app:2}\n"),
         ("compose.yaml", "services:\n  a: {image: registry.zone.example:5000/team/app:2}\n"),
         ("compose.yaml", "services:\n  a: {image: 'localhost/nginx:1.25'}\n"),
         ("site.yml", "image: '{{ registry }}/nginx:1.25'\n"),

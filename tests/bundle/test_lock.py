@@ -15,7 +15,7 @@ from airgap_bundle.canonical import render
 from airgap_bundle.lock import Lock
 from airgap_bundle.sources.errors import LockInvalid, NotAsLocked, NotThere, NotVouched, UpstreamFailed
 from airgap_bundle.sources.item import Item
-from tests.bundle.upstream import Keyring, Layout, Repository, collection, wheel, write
+from tests.bundle.upstream import Keyring, Layout, Package, Repository, collection, wheel, write
 from tests.bundle.world import NOW, World
 
 
@@ -56,6 +56,21 @@ def test_what_hosts_have_stays_out(world: World) -> None:
 def test_a_base_of_packages_has_what_they_depend_on_too(world: World) -> None:
     made = world.debian("suites: [stable]\n    packages: [tool]\n    base: {packages: [mawk]}")
     assert names(made, "deb") == ["libtool_1.0-1_amd64.deb", "tool_1.0-1_amd64.deb"]
+
+
+def test_a_package_of_the_base_takes_the_place_of_one_that_it_conflicts_with(world: World) -> None:
+    world.repository.publish(
+        "stable",
+        Package("libc", priority="required"),
+        Package("clock", priority="required", provides="time-daemon"),
+        Package("chrony", provides="time-daemon", conflicts="time-daemon"),
+        Package("tool", depends="libc, chrony"),
+    )
+    made = world.debian(
+        "suites: [stable]\n    packages: [tool]\n    base: {priorities: [required], packages: [chrony]}"
+    )
+    assert [one.name for one in made.debian[0].base] == ["chrony", "libc"]
+    assert names(made, "deb") == ["tool_1.0-1_amd64.deb"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ class Package:
     architecture: str = "amd64"
     essential: bool = False
     conffiles: tuple[str, ...] = ()
+    conflicts: str = ""
 
     @property
     def control(self) -> str:
@@ -49,6 +50,7 @@ class Package:
             "Essential": "yes" if self.essential else "",
             "Depends": self.depends,
             "Provides": self.provides,
+            "Conflicts": self.conflicts,
             "Description": f"test package {self.name}",
         }
         return "".join(f"{key}: {value}\n" for key, value in lines.items() if value)

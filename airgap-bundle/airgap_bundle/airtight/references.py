@@ -2,8 +2,9 @@
 
     nginx:1.25   library/nginx:1.25   registry.zone/nginx:1.25   {{ registry }}/nginx@sha256:...
 
-`nginx` and `library/nginx` are one name, as for every container tool. A registry inside the zone, or one that
-is a template, holds what the bundle brings: then only the rest of the name counts.
+`nginx` and `library/nginx` are one name, as for every container tool; a name with a domain is another one. A
+registry inside the zone, or one that is a template, holds what the bundle brings: then only the rest of the
+name counts.
 """
 
 from __future__ import annotations
@@ -71,15 +72,13 @@ class Images:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Domain and path; short names are those of the usual registry, whose `library/` may be left out."""
+    """Domain and path; in a name without a domain, `library/` may be left out."""
     first, _, rest = name.partition("/")
     if rest and ("." in first or ":" in first or first == "localhost"):
         domain, path = first, rest
     else:
         domain, path = "", name
-    if domain in ("", "docker.io", "index.docker.io"):
-        domain, path = "", path if "/" in path else f"library/{path}"
-    return domain, path
+    return domain, path if domain or "/" in path else f"library/{path}"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -198,11 +198,14 @@ def _base(spec: Debian, folder: Path, apt: Apt, suites: Sequence[Suite], keyring
     for name in spec.base.packages:
         if name not in names:
             not_there(f"the package {name} of base", f"is not in {first.name}", "Check its name.")
+    named = [package for package in known.values() if package.name in spec.base.packages]
     wanted = set(spec.base.packages) | {
         package.name
         for package in known.values()
-        if package.get("Priority") in spec.base.priorities
-        or (package.get("Essential") == "yes" and spec.base.priorities)
+        if (package.get("Priority") in spec.base.priorities or (package.essential and spec.base.priorities))
+        and not any(
+            one.conflicts(package) or package.conflicts(one) for one in named
+        )  # chrony: not timesyncd
     }
     chosen = apt.solve([first.name], sorted(wanted), [], keyring)
     return [known[one.name, one.version, one.architecture] for one in chosen]

@@ -48,6 +48,20 @@ class Package:
         return (self.get("Source") or self.name).partition(" ")[0]
 
     @property
+    def essential(self) -> bool:
+        """Whether every host has it."""
+        return self.get("Essential") == "yes"
+
+    def conflicts(self, other: Package) -> bool:
+        """Whether it says that it cannot be installed beside `other`."""
+        if other.name == self.name:
+            return False
+        there = Available([(other.name, other.version, other.provides)])
+        return any(
+            there.meets(one) for field in ("Conflicts", "Breaks") for one in relations(self.get(field))
+        )
+
+    @property
     def provides(self) -> list[tuple[str, str]]:
         """What it provides: names, each with a version or an empty one."""
         return [(one.name, one.version) for group in relations(self.get("Provides")) for one in group]
