@@ -1,6 +1,7 @@
 """Write the reference pages that follow from the code: `python -m docs.generate`, `--check` only compares.
 
-docs/reference/cli.md          every command, from the command tree
+docs/reference/cli.md          every command of controlplane, from its command tree
+docs/reference/airgap-bundle.md   every command of airgap-bundle
 docs/reference/exit-codes.md   every problem, from the error tree
 docs/reference/api.md          every route with its action and roles, from the application
 docs/reference/site.md         every setting of site.toml, from its model
@@ -25,6 +26,7 @@ import click
 
 import airgap_bundle
 import controlplane
+from airgap_bundle.cli.root import root as bundle_root
 from airgap_bundle.errors import Problem
 from airgap_bundle.keys import PrivateKey
 from controlplane.access.roles import ALLOWED, Role, listed
@@ -59,10 +61,10 @@ def main() -> int:
 # --- cli.md -------------------------------------------------------------------------------------------
 
 
-def cli_page() -> str:
+def cli_page(root: click.Command, program: str) -> str:
     """Every command's help, as `--help` shows it."""
-    parts = ["# Commands\n\n", "As `controlplane COMMAND --help` shows them.\n"]
-    for path, text in commands(root, context_of(root, "controlplane")):
+    parts = [f"# Commands of {program}\n\n", f"As `{program} COMMAND --help` shows them.\n"]
+    for path, text in commands(root, context_of(root, program)):
         parts.append(f"\n{'#' * min(len(path) + 1, 4)} {' '.join(path)}\n\n```text\n{text}\n```\n")
     return "".join(parts)
 
@@ -282,7 +284,8 @@ def attribute_words(model: Any) -> dict[str, str]:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "cli.md": cli_page,
+    "cli.md": lambda: cli_page(root, "controlplane"),
+    "airgap-bundle.md": lambda: cli_page(bundle_root, "airgap-bundle"),
     "exit-codes.md": exit_codes_page,
     "api.md": api_page,
     "site.md": site_page,

@@ -4,7 +4,7 @@
     ├── InputProblem        10-19   what was given is wrong; nothing was done
     ├── AccessRefused       20-29   who asked may not, or could not be recognised
     ├── StateProblem        30-39   what is there does not allow it now
-    ├── BundleRefused       40-49   a bundle is not what was signed
+    ├── BundleRefused       40-49   a bundle is not what was signed; 48 and 49: a log's proof is not one
     ├── CloudProblem        50-59   the cloud refused, failed or could not be reached
     ├── PlaneUnreachable    69      the daemon does not answer
     └── WaitingForPerson    75      nothing is wrong: a person has to agree first
