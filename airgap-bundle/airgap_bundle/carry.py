@@ -18,6 +18,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,11 @@ from airgap_bundle.errors import InputProblem, StateProblem
 from airgap_bundle.keys import PrivateKey
 from airgap_bundle.medium import BESIDE
 from airgap_bundle.metadata_source import Damaged
-from airgap_bundle.parity import NoSuchParity, Wish, shape_of, write_parity
+from airgap_bundle.parity import FileVolume, Volume, Wish, shape_of, write_parity
 from airgap_bundle.parity_file import BLOCK, HEADER, Shape
 from airgap_bundle.parity_set import examine
 from airgap_bundle.signed_folder import SignedFolder, read_signed
+from airgap_bundle.virtual_volume import VirtualVolume
 from airgap_bundle.volume_json import WHOLE
 from airgap_bundle.volume_writer import Blobs, read_back, write_volume
 from airgap_bundle.watchdog import watched
@@ -64,7 +66,7 @@ class NoSuchVolume(InputProblem):
     """A volume number that there is not."""
 
     exit_code = 15
-    message = "there is no volume {number}: the bundle has {volumes}"
+    message = "there is no volume {number}: with its parity the bundle has {volumes}"
     hint = "Name one from 1 to {volumes}."
 
 
@@ -108,24 +110,30 @@ def carry(
 ) -> Carried:
     """Write the signed bundle in `folder` into the folder `to`, which is made if it is not there.
 
-    `volume_size`: bytes that a volume may have; None for one container. `only`: write just this volume, where
-    each goes to a medium of its own. `parity`: what may be lost; its files lie beside the volumes. `key`:
-    signs SHA256SUMS. `progress`: bytes read and written, of how many.
+    `volume_size`: bytes that a volume may have; None for one container. `parity`: what may be lost. `only`:
+    write just this volume, where each goes to a medium of its own; the numbers behind the last volume are
+    those of the parity files. `key`: signs SHA256SUMS. `progress`: bytes read and written, of how many.
 
     Raises NotCarried, SourceDamaged, VolumesTooSmall, NoSuchVolume, NoSuchParity, MediumFull, FileTooLarge,
     CannotWrite, MediumInUse, NotAsWritten. Files that are not complete are removed.
     """
     bundle = read_signed(folder)
     layouts, shape = plan(bundle, volume_size, parity)
-    if only is not None and not 1 <= only <= len(layouts):
-        raise NoSuchVolume(number=only, volumes=len(layouts))
-    if only is not None and shape is not None:
-        raise NoSuchParity(why="parity takes all volumes in one place, not one alone")
+    numbers = len(layouts) + (shape.files if shape is not None else 0)
+    if only is not None and not 1 <= only <= numbers:
+        raise NoSuchVolume(number=only, volumes=numbers)
     wanted = [layout for layout in layouts if only in (None, layout.number)]
     with write_problems(to, sum(layout.size for layout in wanted)):
         to.mkdir(parents=True, exist_ok=True)
         _check_place(to, layouts, bundle)
-        files = _Work(bundle, to, progress).run(wanted, shape)
+        work = _Work(bundle, to, progress)
+        if only is None:
+            files = work.run(wanted, shape)
+        elif wanted:
+            files = work.run(wanted, None)
+        else:
+            assert shape is not None
+            files = work.parity_alone(layouts, shape, only - len(layouts))
         write_sums(to, files, key)
     return Carried(to, bundle, len(layouts), tuple(files))
 
@@ -190,28 +198,57 @@ class _Work:
         finally:
             for partial in self._unnamed:  # there is one only when something went wrong
                 partial.unlink(missing_ok=True)
-        return files if shape is None else files + self._parity(shape)
+        return files if shape is None else files + self._parities(shape)
 
-    def _parity(self, shape: Shape) -> list[CarriedFile]:
-        """The parity files, made or found complete."""
-        names = [shape.parity_name(number) for number in range(1, shape.files + 1)]
-        kept = all(self._is_parity(name, shape, number) for number, name in enumerate(names, 1))
+    def parity_alone(self, layouts: Sequence[VolumeLayout], shape: Shape, number: int) -> list[CarriedFile]:
+        """One parity file, where the volumes are on other media: they are computed from the folder."""
+        self._total = 2 * sum(layout.size for layout in layouts) + shape.file_size
+        if not self._is_parity(shape, number):
+            check_room(self._to, shape.file_size)
+        for layout in layouts:  # every blob is hashed first: parity of damaged volumes would do harm
+            write_volume(layout, self._bundle.metadata, self._blobs, None, self._tell)
+        volumes = [VirtualVolume(layout, self._bundle.metadata, self._blobs) for layout in layouts]
+        try:
+            return [self._parity(shape, number, volumes)]
+        finally:
+            for volume in volumes:
+                volume.close()
+
+    def _parities(self, shape: Shape) -> list[CarriedFile]:
+        """The parity files, beside their volumes."""
+        numbers = range(1, shape.files + 1)
+        if not all(self._is_parity(shape, number) for number in numbers):
+            for number in numbers:
+                (self._to / shape.parity_name(number)).unlink(missing_ok=True)
+            with ExitStack() as stack:
+                volumes = []
+                for name in shape.names():
+                    opened = os.open(self._to / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                    stack.callback(os.close, opened)
+                    volumes.append(FileVolume(name, opened))
+                write_parity(shape, volumes, self._to, tell=self._tell)
+            return [self._examined(shape, number, kept=False) for number in numbers]
+        return [self._examined(shape, number, kept=True) for number in numbers]
+
+    def _parity(self, shape: Shape, number: int, volumes: Sequence[Volume]) -> CarriedFile:
+        kept = self._is_parity(shape, number)
         if not kept:
-            for name in names:
-                (self._to / name).unlink(missing_ok=True)
-            write_parity(shape, [self._to / name for name in shape.names()], self._to, self._tell)
-        files = []
-        for name in names:
-            try:
-                sha256 = examine(self._to / name, self._tell)
-            except Damaged:
-                (self._to / name).unlink(missing_ok=True)
-                raise NotAsWritten(name=name, to=self._to) from None
-            files.append(CarriedFile(name, shape.file_size, sha256, None, kept))
-        return files
+            (self._to / shape.parity_name(number)).unlink(missing_ok=True)
+            write_parity(shape, volumes, self._to, only=number, tell=self._tell)
+        return self._examined(shape, number, kept=kept)
 
-    def _is_parity(self, name: str, shape: Shape, number: int) -> bool:
-        """Whether the file is this parity, undamaged."""
+    def _examined(self, shape: Shape, number: int, *, kept: bool) -> CarriedFile:
+        """Read back."""
+        path = self._to / shape.parity_name(number)
+        try:
+            return CarriedFile(path.name, shape.file_size, examine(path, self._tell), None, kept)
+        except Damaged:
+            path.unlink(missing_ok=True)
+            raise NotAsWritten(name=path.name, to=self._to) from None
+
+    def _is_parity(self, shape: Shape, number: int) -> bool:
+        """Whether the parity file is there, undamaged."""
+        name = shape.parity_name(number)
         if not self._seems_complete(name, shape.file_size):
             return False
         with (self._to / name).open("rb") as file:

@@ -15,11 +15,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import zfec  # type: ignore[import-untyped]
 
@@ -103,39 +104,61 @@ def make_parity(
     """
     with open_medium(paths) as medium:
         shape = _shape(medium, wish, largest)
-        return shape, _make(shape, [volume.descriptor for volume in medium.volumes], to, tell)
+        volumes = [FileVolume(volume.path.name, volume.descriptor) for volume in medium.volumes]
+        return shape, write_parity(shape, volumes, to, tell=tell)
+
+
+class Volume(Protocol):
+    """What parity is made of: a file, or a volume that is nowhere yet."""
+
+    def read(self, view: memoryview, at: int) -> None:
+        """Fill `view` from offset `at` on, or raise."""
+
+
+@dataclass(frozen=True)
+class FileVolume:
+    """An open file."""
+
+    name: str
+    descriptor: int
+
+    def read(self, view: memoryview, at: int) -> None:
+        """See Volume. Raises Damaged, OSError."""
+        done = 0
+        while done < len(view):
+            got = os.preadv(self.descriptor, [view[done:]], at + done)
+            if not got:
+                raise Damaged(what=self.name, why="it was cut while it was read")
+            done += got
 
 
 def write_parity(
-    shape: Shape, volumes: Sequence[Path], to: Path, tell: Callable[[int], None] = lambda size: None
+    shape: Shape,
+    volumes: Sequence[Volume],
+    to: Path,
+    *,
+    only: int | None = None,
+    tell: Callable[[int], None] = lambda size: None,
 ) -> list[Path]:
-    """As `make_parity`, for volumes in their order that the caller knows to be those of the shape."""
-    with ExitStack() as stack:
-        opened = []
-        for volume in volumes:
-            opened.append(os.open(volume, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
-            stack.callback(os.close, opened[-1])
-        return _make(shape, opened, to, tell)
-
-
-def _make(shape: Shape, volumes: Sequence[int], to: Path, tell: Callable[[int], None]) -> list[Path]:
-    files = [to / shape.parity_name(number) for number in range(1, shape.files + 1)]
-    partials = [file.with_name(file.name + PARTIAL) for file in files]
+    """Write the parity files of the shape's volumes, which are given in their order; or `only` one file."""
+    numbers = range(1, shape.files + 1) if only is None else [only]
+    files = {number: to / shape.parity_name(number) for number in numbers}
+    partials = {number: file.with_name(file.name + PARTIAL) for number, file in files.items()}
     try:
         with ExitStack() as stack:
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            opened = []
-            for partial in partials:
-                opened.append(os.open(partial, flags, 0o644))
-                stack.callback(os.close, opened[-1])
+            opened = {}
+            for number, partial in partials.items():
+                opened[number] = os.open(partial, flags, 0o644)
+                stack.callback(os.close, opened[number])
             _write(shape, volumes, opened, tell)
-        for partial, file in zip(partials, files, strict=True):
-            partial.rename(file)
+        for number, partial in partials.items():
+            partial.rename(files[number])
         sync_folder(to)
     finally:
-        for partial in partials:
+        for partial in partials.values():
             partial.unlink(missing_ok=True)
-    return files
+    return list(files.values())
 
 
 def _shape(medium: Medium, wish: Wish, largest: int | None) -> Shape:
@@ -149,15 +172,17 @@ def _shape(medium: Medium, wish: Wish, largest: int | None) -> Shape:
     return shape_of(wish, about.bundle, about.sequence, release, sizes, largest)
 
 
-def _write(shape: Shape, volumes: Sequence[int], files: Sequence[int], tell: Callable[[int], None]) -> None:
-    """Everything into the open parity files, and to the disk."""
-    for descriptor in files:
+def _write(
+    shape: Shape, volumes: Sequence[Volume], files: Mapping[int, int], tell: Callable[[int], None]
+) -> None:
+    """Everything into the parity files, open by their numbers, and to the disk."""
+    for descriptor in files.values():
         os.ftruncate(descriptor, shape.file_size)
     for page, data in page_runs(shape, _rows(shape, volumes, files, tell)):
-        for descriptor in files:
+        for descriptor in files.values():
             for at in shape.page_at(page):
                 os.pwrite(descriptor, data, at)
-    for number, descriptor in enumerate(files, 1):
+    for number, descriptor in files.items():
         header = shape.render_header(number)
         os.pwrite(descriptor, header, 0)
         os.pwrite(descriptor, header, shape.file_size - HEADER)
@@ -165,7 +190,7 @@ def _write(shape: Shape, volumes: Sequence[int], files: Sequence[int], tell: Cal
 
 
 def _rows(
-    shape: Shape, volumes: Sequence[int], files: Sequence[int], tell: Callable[[int], None]
+    shape: Shape, volumes: Sequence[Volume], files: Mapping[int, int], tell: Callable[[int], None]
 ) -> Iterator[Sequence[bytes]]:
     """Encode row after row into the parity files; gives the hashes of each row's blocks."""
     encoder = zfec.Encoder(shape.columns, shape.width)
@@ -193,7 +218,7 @@ def _encode(
     shape: Shape,
     encoder: zfec.Encoder,
     views: Sequence[memoryview],
-    files: Sequence[int],
+    files: Mapping[int, int],
     row: int,
     at: int,
     hashers: Sequence[hashlib._Hash],
@@ -202,7 +227,9 @@ def _encode(
     for column, data in enumerate(made, shape.columns):
         hashers[column].update(data)
         file, offset = shape.place(row, column)
-        os.pwrite(files[file - len(shape.sizes)], data, offset + at)
+        number = file - len(shape.sizes) + 1
+        if number in files:
+            os.pwrite(files[number], data, offset + at)
 
 
 def _hash(views: Sequence[memoryview], hashers: Sequence[hashlib._Hash]) -> None:
@@ -218,23 +245,19 @@ def strip_of(shape: Shape) -> int:
 class Strips:
     """A strip of each data block of a row, read into memory of its own."""
 
-    def __init__(self, shape: Shape, volumes: Sequence[int]) -> None:
+    def __init__(self, shape: Shape, volumes: Sequence[Volume]) -> None:
         self._shape, self._volumes = shape, volumes
         self.views = [memoryview(bytearray(strip_of(shape))) for _ in range(shape.columns)]
 
     def read(self, row: int, at: int) -> int:
-        """Read the strip at `at` of each block; the bytes that there were. Raises Damaged."""
+        """Read the strip at `at` of each block; the bytes that there were."""
         total = 0
         for column, view in enumerate(self.views):
             length = min(max(self._shape.length(row, column) - at, 0), len(view))
             file, offset = self._shape.place(row, column)
-            total += length
-            done = 0
-            while done < length:
-                got = os.preadv(self._volumes[file], [view[done:length]], offset + at + done)
-                if not got:
-                    raise Damaged(what=self._shape.names()[file], why="it was cut while it was read")
-                done += got
+            if length:
+                self._volumes[file].read(view[:length], offset + at)
+                total += length
             if length < len(view):
                 view[length:] = bytes(len(view) - length)
         return total

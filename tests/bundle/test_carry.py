@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airgap_bundle import carry as carrying
 from airgap_bundle.carry import (
@@ -32,11 +34,12 @@ from airgap_bundle.cuts import VolumesTooSmall
 from airgap_bundle.errors import Problem
 from airgap_bundle.keys import PrivateKey
 from airgap_bundle.medium import DoesNotBelong, open_medium
-from airgap_bundle.parity import NoSuchParity, Wish
+from airgap_bundle.parity import Wish
 from airgap_bundle.repair import repair
 from airgap_bundle.signed_folder import NotCarried
 from airgap_bundle.sizes import MEDIA, NotASize, read_size, words
-from airgap_bundle.volume_writer import CHUNK, SourceDamaged
+from airgap_bundle.virtual_volume import VirtualVolume
+from airgap_bundle.volume_writer import CHUNK, Blobs, SourceDamaged
 from airgap_bundle.write_problems import CannotWrite, FileTooLarge, MediumFull
 from tests.bundle.make_bundle import Keys, MadeBundle, make_bundle
 from tests.bundle.volumes import layouts, volume_bytes
@@ -167,9 +170,47 @@ def test_parity_is_carried_and_mends(made: MadeBundle, tmp_path: Path, volume_si
     assert {path.name: path.read_bytes() for path in to.iterdir()} == good
 
 
-def test_parity_of_one_volume_alone_is_not_made(made: MadeBundle, tmp_path: Path) -> None:
-    with pytest.raises(NoSuchParity, match="all volumes in one place"):
-        carry(made.folder, tmp_path / "m", volume_size=SIZE, only=1, parity=Wish())
+def test_parity_is_the_same_when_each_volume_goes_to_a_medium_of_its_own(
+    made: MadeBundle, tmp_path: Path
+) -> None:
+    wish = Wish(volumes=2)
+    together = carry(made.folder, tmp_path / "all", volume_size=SIZE, parity=wish)
+    for number, file in enumerate(together.files, 1):
+        to = tmp_path / f"disc-{number}"
+        alone = carry(made.folder, to, volume_size=SIZE, parity=wish, only=number)
+        assert alone.files == (file,)
+        assert (to / file.name).read_bytes() == (tmp_path / "all" / file.name).read_bytes()
+        assert carry(made.folder, to, volume_size=SIZE, parity=wish, only=number).files[0].kept
+    with pytest.raises(NoSuchVolume):
+        carry(made.folder, tmp_path / "m", volume_size=SIZE, parity=wish, only=len(together.files) + 1)
+    discs = [tmp_path / f"disc-{number}" for number in range(3, len(together.files) + 1)]
+    mended = repair(discs, tmp_path / "mended").mended
+    assert [one.path.read_bytes() for one in mended] == [
+        (tmp_path / "all" / file.name).read_bytes() for file in together.files[:2]
+    ]
+
+
+def test_parity_of_a_damaged_folder_is_not_made(tmp_path: Path) -> None:
+    made = fresh(tmp_path)
+    flip(made.folder / "blobs" / hashlib.sha256(FILES["files/7"]).hexdigest())
+    with pytest.raises(SourceDamaged):
+        carry(made.folder, tmp_path / "m", volume_size=SIZE, parity=Wish(volumes=1), only=7)
+    assert os.listdir(tmp_path / "m") == []
+
+
+@given(st.data())
+def test_a_virtual_volume_reads_like_the_file(made: MadeBundle, data: st.DataObject) -> None:
+    blobs = Blobs(made.folder / "blobs", {blob.sha256: blob.size for blob in made.content.blobs.values()})
+    layout = data.draw(st.sampled_from(layouts(made, SIZE)))
+    whole = volume_bytes(made, layout)
+    volume = VirtualVolume(layout, made.files, blobs)
+    for _ in range(5):
+        at = data.draw(st.integers(0, len(whole)))
+        size = data.draw(st.integers(0, len(whole) - at))
+        view = memoryview(bytearray(size))
+        volume.read(view, at)
+        assert view == whole[at : at + size]
+    volume.close()
 
 
 def flip(path: Path) -> None:
