@@ -243,7 +243,7 @@ class _Ingest:
         )
 
     def _rebuild(self) -> None:
-        """Check 12. Raises NotAsSigned, ContentsMissing."""
+        """Check 12. Raises NotAsSigned, DeltaMalformed, DeltaBaseMissing, ContentsMissing."""
         waiting = self.receiving.apply(
             [e for sha256, e in self.needed.items() if sha256 not in self.incoming.there],
             self._held,

@@ -11,7 +11,6 @@ second time gets nowhere. The result is hashed while it is made and never grows 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
 import mmap
 import threading
@@ -30,7 +29,6 @@ from airgap_bundle.pipeline import SMALL
 
 Held = Callable[[str], Path | None]
 Write = Callable[[bytes | memoryview], None]
-Apply = Callable[[Path, Held, Write], None]
 
 
 class NotAsSigned(BundleRefused):
@@ -61,7 +59,7 @@ class Receiving:
                     others.append(entry)
             elif entry.way == DELTA or keep:
                 self._kept.add(entry.blob)
-        self.wrong: list[NotAsSigned] = []
+        self.wrong: list[BundleRefused] = []
         """What did not come out as it was signed."""
         self.rebuilt = 0
         """Contents that did."""
@@ -137,18 +135,11 @@ class Receiving:
             waiting = [entry for entry in waiting if entry.sha256 not in made]
 
     def _apply_one(self, entry: Entry, held: Held) -> None:
-        apply: Apply = importlib.import_module("airgap_bundle.delta").apply  # only who needs it pays for it
-        delta = self._quarantine.held(entry.blob)
-        if delta is None:
-            return  # it did not match, which check 11 has said
+        from airgap_bundle.delta import apply  # only who has a delta pays for it
 
-        def make(write: Write) -> None:
-            try:
-                apply(delta, held, write)
-            except BundleRefused as problem:
-                raise NotAsSigned(path=entry.path, why=str(problem).rstrip(".")) from None
-
-        self._make(entry, make)
+        blob = self._quarantine.held(entry.blob)
+        if blob is not None:  # else it did not match, which check 11 has said
+            self._make(entry, lambda write: apply(blob, held, write))
 
     def _unpack_small(self, worker: int, entry: Entry, data: bytes) -> None:
         out = bytearray()
@@ -198,7 +189,7 @@ class Receiving:
         except BaseException as problem:
             if keep is not None:
                 keep.discard()
-            if not isinstance(problem, NotAsSigned):
+            if not isinstance(problem, BundleRefused):
                 raise
             self.wrong.append(problem)
             return

@@ -193,7 +193,7 @@ def check_rebuilt(
     held: Callable[[str], Path | None],
     report: Report,
 ) -> None:
-    """Check 12. Raises NotAsSigned."""
+    """Check 12. Raises NotAsSigned, DeltaMalformed, DeltaBaseMissing."""
     if receiving.wrong:
         report.failed(12, receiving.wrong[0])
         raise receiving.wrong[0]
