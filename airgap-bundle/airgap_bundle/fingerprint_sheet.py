@@ -20,7 +20,8 @@ body { font: 11pt/1.45 system-ui, sans-serif; color: #111; background: #fff; mar
 h1 { font-size: 16pt; margin: 0 0 2mm } h2 { font-size: 12pt; margin: 7mm 0 2mm }
 code, td.word { font-family: ui-monospace, "DejaVu Sans Mono", monospace }
 table { border-collapse: collapse } td, th { padding: .8mm 3mm .8mm 0; text-align: left; vertical-align: top }
-td.number { color: #666; text-align: right } td.of { white-space: nowrap } figure { float: right; margin: 0 0 4mm 8mm }
+td.number { color: #666; text-align: right }
+td.of { white-space: nowrap } figure { float: right; margin: 0 0 4mm 8mm }
 .lines td { border-bottom: .3mm solid #999; width: 55mm; height: 9mm } @media print { body { margin: 0 } }
 """
 
@@ -105,7 +106,7 @@ def page(root: bytes) -> str:
         for n, line in enumerate(spoken(root), 1)
     )
     roles = "".join(
-        f"<tr><th>{role['role']}<td class="of">{role['threshold']} of {len(role['keys'])}<td>"
+        f"<tr><th>{role['role']}<td class=of>{role['threshold']} of {len(role['keys'])}<td>"
         + "<br>".join(
             f"<code>{html.escape(key['fingerprint'])}</code> {html.escape(key['owner'])}"
             for key in role["keys"]
