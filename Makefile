@@ -29,6 +29,7 @@ check: env  ## Format, lint, types, import contracts, generated files
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache | tail -n 3
 	@$(PY) -m controlplane.tenants.schema --check
+	@$(PY) -m airgap_bundle.recipe --check
 	@$(PY) -m docs.generate --check
 
 format: env  ## Rewrite files in the project's format
@@ -45,6 +46,7 @@ fuzz: env  ## The property tests, for longer
 
 docs: env  ## Write the generated reference pages
 	@$(PY) -m controlplane.tenants.schema
+	@$(PY) -m airgap_bundle.recipe
 	@$(PY) -m docs.generate
 
 lock: env  ## Lock the requirements again (names, versions and hashes; no index addresses)

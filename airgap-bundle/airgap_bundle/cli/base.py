@@ -55,6 +55,11 @@ class At(click.Path):
         super().__init__(path_type=Path, **attributes)
 
 
+def default_cache() -> Path:
+    """Where contents are collected when nobody says where: the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airgap-bundle"
+
+
 key_option = click.option(
     "--key",
     metavar="KEY",

@@ -19,6 +19,7 @@ from airgap_bundle.cli.base import (
     signer,
     write_new,
 )
+from airgap_bundle.cli.collect import cache_option
 from airgap_bundle.cli.kit import say
 from airgap_bundle.cli.problems import WrongInput
 
@@ -34,14 +35,14 @@ EXPIRES_AFTER = 400
     "build",
     cls=Command,
     example="""
-    airgap-bundle build november.lock --cache cache/ --root root/ --sequence 1 --out one/
-    airgap-bundle build december.lock --cache cache/ --root root/ --previous one/ --out two/
-    airgap-bundle build december.lock --cache cache/ --root root/ --previous one/ --out two/ \\
+    airgap-bundle build november.lock --root root/ --sequence 1 --out one/
+    airgap-bundle build december.lock --root root/ --previous one/ --out two/
+    airgap-bundle build december.lock --root root/ --previous one/ --out two/ \\
         --receipt receipt.json --receipt-signer zone.pub --kept one/
     """,
 )
 @click.argument("lock", type=At())
-@click.option("--cache", type=At(), required=True, help="Where `collect` put the contents.")
+@cache_option
 @click.option("--root", "roots", type=At(), required=True, help="The folder of the root chain.")
 @click.option("--out", type=At(), required=True, help="The bundle's new folder.")
 @click.option("--previous", type=At(), help="The folder of the bundle before, sequence - 1.")
