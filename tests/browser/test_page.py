@@ -53,6 +53,22 @@ def test_a_missing_volume_is_named(page: Verifier, tmp_path: Path, root: Path) -
     assert "volume 2 not here" in answer.checks[11][1]
 
 
+@pytest.mark.parametrize("vector", ["valid/several-in-a-folder", "valid/three-volumes"])
+def test_a_bundle_may_be_dropped(page: Verifier, vectors: Path, root: Path, vector: str) -> None:
+    page.fill(root=root, clock=CLOCK)
+    form = (vectors / vector) if "folder" in vector else None
+    page.drop([form] if form else sorted((vectors / vector).iterdir()))
+    assert page.answer().verdict == "accepted"
+
+
+def test_damage_is_told_by_the_path_that_it_hit(page: Verifier, vectors: Path, root: Path) -> None:
+    answer = page.verify(folder=vectors / "tampered/bit-in-blob", root=root, clock=CLOCK)
+    assert answer.checks[11][1] == (
+        "damaged: 1 of 1 blob: files/hello.txt: its bytes are not those that were signed"
+    )
+    assert "repair the medium with its parity" in page.text(".verdict")
+
+
 @pytest.mark.parametrize("form", ["digits", "words", "code"])
 def test_a_fingerprint_is_enough(page: Verifier, vectors: Path, root: Path, form: str) -> None:
     digest = hashlib.sha256(root.read_bytes())

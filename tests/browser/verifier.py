@@ -68,6 +68,10 @@ class Verifier:
     ) -> Answer:
         """Choose files and what is trusted; verify; read the page. `clock`: such as 2026-12-01T00:00:00Z."""
         self.fill(folder=folder, files=files, root=root, fingerprint=fingerprint, clock=clock)
+        return self.answer()
+
+    def answer(self) -> Answer:
+        """Press the button and read the page."""
         value: dict[str, Any] = json.loads(self.page.run(ANSWER))
         checks = {int(number): (result, text) for number, (result, text) in value.pop("checks").items()}
         return Answer(**value, checks=checks)
@@ -98,6 +102,17 @@ class Verifier:
                 " field.dispatchEvent(new Event('input')); })"
                 f"(document.getElementById('{field}'))"
             )
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        """Drop files or folders where the page takes them."""
+        self.page.run("document.getElementById('chosen').textContent = ''")
+        x, y = self.page.run(
+            "(({left, top}) => [left + 9, top + 9])(document.getElementById('drop').getBoundingClientRect())"
+        )
+        data = {"items": [], "files": [str(path.resolve()) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.page.ask("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+        self._filled("chosen")
 
     def _filled(self, place: str) -> None:
         """Wait until the page has taken what was chosen: the browser lists a folder in its own time."""

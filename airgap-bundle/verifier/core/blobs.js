@@ -13,6 +13,8 @@ import { Sha256 } from "./sha256.js";
 import { counted, few } from "./words.js";
 import { unzstd } from "./zstd.js";
 
+const MOST_NAMED = 3;
+
 /**
  * Make checks 10, 11 and 12. `medium` as `openMedium` gives it, `verified` as `openBundle` does;
  * `progress(done, all)` is told bytes.
@@ -54,7 +56,7 @@ class Found {
 
   spoil(blob, why) {
     this.good.delete(blob);
-    if (!this.bad.has(blob)) this.bad.set(blob, `blobs/${blob}: ${why}`);
+    if (!this.bad.has(blob)) this.bad.set(blob, why);
   }
 }
 
@@ -153,7 +155,11 @@ function judgeFraming({ framing, missing, text }) {
 
 function judgeBlobs({ good, bad, missing }, content) {
   const all = content.blobs.size;
-  if (bad.size) refuse(`damaged: ${bad.size} of ${counted(all, "blob")}: ${few([...bad.values()])}`);
+  if (bad.size) {
+    const pathOf = (blob) => content.entries.find((entry) => entry.blob === blob).path;
+    const named = [...bad].map(([blob, why], i) => (i < MOST_NAMED ? `${pathOf(blob)}: ${why}` : ""));
+    refuse(`damaged: ${bad.size} of ${counted(all, "blob")}: ${few(named, MOST_NAMED)}`);
+  }
   if (good.size < all) {
     throw new NotHere(`${notHere(missing)}; as signed: ${good.size} of ${counted(all, "blob")}`);
   }

@@ -110,18 +110,42 @@ function acceptDrops(place, dropped) {
   place.addEventListener("dragleave", over(false));
   place.addEventListener("drop", async (event) => {
     over(false)(event);
-    // The entries must be taken before anything is awaited: the event's data is gone after that.
-    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    // All must be taken before anything is awaited: the event's data is gone after that.
+    const things = [...event.dataTransfer.items].map((item) => ({
+      file: item.getAsFile(),
+      entry: item.webkitGetAsEntry?.(),
+      handle: item.getAsFileSystemHandle?.().catch(() => null),
+    }));
     const items = [];
-    for (const entry of entries) await collect(entry, items);
-    dropped(items);
+    try {
+      for (const thing of things) await collect(thing, items);
+      dropped(items);
+    } catch {
+      dropped([]);
+      show("chosen", ["This browser does not show the page what was dropped. Use the buttons."]);
+    }
   });
   // A file that is dropped beside the place must not replace the page.
   for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
 }
 
-/** Every file below a dropped entry. */
-async function collect(entry, items) {
+/** Every file of what was dropped. Pages from a file may look into folders by handles only, in some browsers. */
+async function collect({ file, entry, handle }, items) {
+  const held = await handle;
+  if (held) await collectHandle(held, held.name, items);
+  else if (entry?.isDirectory) await collectEntry(entry, items);
+  else if (file) items.push({ path: file.name, file });
+}
+
+async function collectHandle(handle, path, items) {
+  if (handle.kind === "file") {
+    items.push({ path, file: await handle.getFile() });
+    return;
+  }
+  for await (const [name, one] of handle.entries()) await collectHandle(one, `${path}/${name}`, items);
+}
+
+async function collectEntry(entry, items) {
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     items.push({ path: entry.fullPath.replace(/^\//, ""), file });
@@ -131,6 +155,6 @@ async function collect(entry, items) {
   for (;;) {
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
     if (!some.length) return;
-    for (const one of some) await collect(one, items);
+    for (const one of some) await collectEntry(one, items);
   }
 }
