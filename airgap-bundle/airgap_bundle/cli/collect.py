@@ -23,7 +23,8 @@ from airgap_bundle.errors import printable
 LOCK_LIMIT = 256 * 1024 * 1024
 
 cache_option = click.option(
-    "--cache", type=At(), envvar="AIRGAP_BUNDLE_CACHE", default=default_cache, show_default="~/.cache/airgap-bundle",
+    "--cache", type=At(), envvar="AIRGAP_BUNDLE_CACHE",
+    default=default_cache, show_default="~/.cache/airgap-bundle",
     help="Folder of contents by digest; made if it is not there. [env: AIRGAP_BUNDLE_CACHE]",
 )  # fmt: skip
 
