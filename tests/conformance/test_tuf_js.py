@@ -44,7 +44,7 @@ def modules() -> Path:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, making)
         command = [
-            NODE_TOOLS / "npm",
+            str(NODE_TOOLS / "npm"),
             "ci",
             "--ignore-scripts",
             "--no-audit",
