@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from nacl import bindings as sodium
 
-from airgap_bundle import canonical
+from airgap_bundle import canonical, trust
 from airgap_bundle.canonical import Malformed
 from airgap_bundle.errors import KeyProblem
 from airgap_bundle.fingerprint_sheet import read_fingerprint
@@ -125,6 +125,10 @@ def test_keys_are_good_where_libsodium_says_so(core: Page, value: int) -> None:
     assert core.run(f"modules['core/ed25519.js'].isKey({js(raw)})") == bool(
         sodium.crypto_core_ed25519_is_valid_point(raw)
     )
+
+
+def test_both_verifiers_were_made_on_the_same_day(core: Page) -> None:
+    assert core.run("modules['core/trust.js'].referenceTime(0)") == trust.BUILD_DATE.timestamp() * 1000
 
 
 # JSON -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@
  *     -> {find: text, most}                           <- {rows, count}
  *                                                     <- {sorry: sentence} when no verdict can be made
  *
- * The list of contents stays here; the page asks for the rows that it shows.
+ * Each question has a `number`, which its answers bear too. The list of contents stays here; the page asks for the
+ * rows that it shows.
  */
 
 import { readAttestation } from "./attestation.js";
@@ -22,28 +23,29 @@ const TELL_EVERY = 100; // ms
 export function serve(port) {
   let entries = [];
   port.onmessage = async ({ data }) => {
+    const reply = (answer) => port.postMessage({ ...answer, number: data.number });
     if (data.find !== undefined) {
-      port.postMessage(find(entries, data.find, data.most));
+      reply(find(entries, data.find, data.most));
       return;
     }
     try {
-      const { report, verified } = await answer(data.verify, port);
+      const { report, verified } = await verdictOf(data.verify, reply);
       entries = verified?.content.entries ?? [];
-      port.postMessage({ report: reportOf(report), facts: factsOf(verified, data.verify) });
+      reply({ report: reportOf(report), facts: factsOf(verified, data.verify) });
     } catch (problem) {
-      port.postMessage({ sorry: sorryFor(problem) });
+      reply({ sorry: sorryFor(problem) });
     }
   };
 }
 
-async function answer({ items, root, fingerprint, now }, port) {
+async function verdictOf({ items, root, fingerprint, now }, reply) {
   const trusted = root ? { root: await readTrustedRoot(root) } : { fingerprint };
   let told = 0;
   const progress = (done, all) => {
     const time = performance.now();
     if (time - told < TELL_EVERY && done < all) return;
     told = time;
-    port.postMessage({ progress: [done, all] });
+    reply({ progress: [done, all] });
   };
   return verify(items, trusted, now, progress);
 }

@@ -8,7 +8,8 @@ const workers = globalThis.trustedTypes?.createPolicy("verifier", { createScript
 export class Link {
   #port = null;
   #end = () => {};
-  #waiting = null; // {resolve, progress}
+  #waiting = new Map(); // number of the question -> {resolve, progress}
+  #asked = 0;
 
   /** Verify; gives {report, facts} or {sorry}. `progress(done, all)` is told bytes. */
   verify(question, progress) {
@@ -24,14 +25,15 @@ export class Link {
   cancel() {
     this.#end();
     this.#port = null;
-    this.#waiting = null;
+    this.#waiting.clear();
   }
 
   #ask(message, progress) {
     this.#port ??= this.#start();
+    const number = ++this.#asked;
     return new Promise((resolve) => {
-      this.#waiting = { resolve, progress };
-      this.#port.postMessage(message);
+      this.#waiting.set(number, { resolve, progress });
+      this.#port.postMessage({ ...message, number });
     });
   }
 
@@ -39,10 +41,20 @@ export class Link {
     const port = startWorker() ?? startHere();
     this.#end = () => port.terminate();
     port.onmessage = ({ data }) => {
-      if (data.progress) this.#waiting?.progress?.(...data.progress);
-      else this.#waiting?.resolve(data);
+      const waiting = this.#waiting.get(data.number);
+      if (data.progress) {
+        waiting?.progress?.(...data.progress);
+        return;
+      }
+      this.#waiting.delete(data.number);
+      waiting?.resolve(data);
     };
-    port.onerror = (event) => this.#waiting?.resolve({ sorry: `The verifier stopped: ${event.message}` });
+    port.onerror = (event) => {
+      for (const { resolve } of this.#waiting.values()) {
+        resolve({ sorry: `The verifier stopped, so there is no verdict: ${event.message}` });
+      }
+      this.cancel(); // the next question gets a new one
+    };
     return port;
   }
 }
