@@ -77,9 +77,9 @@ class Parts:
         """
         self._stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
-        while not self._work.quiet and time.monotonic() < deadline:
+        while not self._work.ground.quiet and time.monotonic() < deadline:
             time.sleep(0.05)
-        idle = self._work.running == 0
+        idle = self._work.ground.running == 0
         with suppress(Exception):  # ending anyway
             self._worker.stop(0)
         self._pool.shutdown(wait=False, cancel_futures=True)
