@@ -39,6 +39,13 @@ class Plane(Daemon):
         """SIGKILL: nothing is flushed, nothing is said."""
         self.stop(signal.SIGKILL)
 
+    def revive(self) -> float:
+        """Start it, if it does not live; gives how long that took, in seconds."""
+        began = time.monotonic()
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+        return time.monotonic() - began
+
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """A request that is asked again until a living daemon answers it."""
         deadline = time.monotonic() + PATIENCE
