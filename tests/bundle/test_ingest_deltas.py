@@ -80,10 +80,10 @@ def test_a_delta_may_stand_on_what_comes_with_it(place: Place, first: MadeBundle
 
 
 def test_a_delta_may_come_on_an_early_volume(place: Place, first: MadeBundle, tmp_path: Path) -> None:
-    files: dict[str, bytes | Path] = {"images/z.raw": chance.randbytes(440_000)}
+    files: dict[str, bytes | Path] = {f"images/z{n}.raw": chance.randbytes(300_000) for n in range(2)}
     extra = [delta_entry(tmp_path, "images/base.raw", NEW, OLD)]
     made = make_bundle(tmp_path / "two", files, 2, first, extra=extra, base=BASE, expires=EXPIRES)
-    volumes = write_volumes(made, tmp_path / "v", 450_000)
+    volumes = write_volumes(made, tmp_path / "v", 400_000)
     assert len(volumes) == 2
     with pytest.raises(VolumesToCome):
         place.ingest(volumes[0])
