@@ -26,8 +26,9 @@ from airgap_bundle.pieces import MOST_DAMAGES, Damage, Outcome, Piece, Sink
 from airgap_bundle.reading import Source, Unreadable
 
 BUFFERS = 12
-SMALL = 4 * 1024 * 1024 // 2
-"""Bytes. Smaller blobs travel many to a chunk; SPEC section 6 aligns the others."""
+SMALL = CHUNK
+"""Bytes. Smaller blobs travel many to a chunk and become durable many at a time: a file of its own costs two
+syncs of the disk, which is more than to write 100 KB."""
 WRITERS = 3
 SMALL_WORKERS = 2
 MOST_UNREADABLE = 8
