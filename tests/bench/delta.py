@@ -85,6 +85,7 @@ def _make_images(work: Path, old: Path, new: Path) -> None:
         _remove(tree, name)
     _install(tree, work / "archives", sorted(set(after) - set(before)))
     _image(tree, new)
+    shutil.rmtree(tree)
     (work / "old.debs").write_text("\n".join(before))
     (work / "new.debs").write_text("\n".join(after))
 

@@ -35,7 +35,7 @@ def extents(portions: Sequence[Portion], base_size: int) -> tuple[tuple[int, int
     Bases that fit are taken whole.
     """
     blocks = -(-base_size // BLOCK)
-    if blocks * BLOCK <= MOST_DICTIONARY // 2:
+    if blocks * BLOCK <= MOST_DICTIONARY:
         return ((0, blocks),) if blocks else ()
     for reach in REACHES:
         spans = [span for portion in portions for span in _near(portion, reach)]

@@ -29,16 +29,16 @@ MOST_HEADER = 1024
 """Bytes; the longest header that the rules allow has 1006."""
 BLOCK = 4 * KIB
 """Bytes; extents of a dictionary begin at multiples of it: the block of the usual file systems."""
-MOST_DICTIONARY = 8 * MIB
+MOST_DICTIONARY = 4 * MIB
 """Bytes of the bases that one segment may use as its dictionary."""
-MOST_DATA = 2 * MIB
+MOST_DATA = 1 * MIB
 """Bytes that the frame of one segment may unpack to."""
 MOST_FRAME = MOST_DATA + MOST_DATA // 256 + 64
 """Bytes of one frame: ZSTD_compressBound(MOST_DATA)."""
 MOST_STEPS = 8192
 MOST_TABLE = 256 * KIB
 """Bytes; 2048 extents and 8192 steps with large numbers."""
-LEAST_SEGMENT = 1 * MIB
+LEAST_SEGMENT = 512 * KIB
 """Bytes that each segment but the last rebuilds: so reading dictionaries costs at most 8 times the target."""
 
 ZEROS = -1

@@ -124,7 +124,7 @@ class _Matcher:
 
     def all(self) -> Iterator[Copy | Gap]:
         size = self._target.size
-        if copy := self._at(0, None):  # images that changed in place begin alike, and so do equal ones
+        if copy := self._at(0, b"", None):  # images that changed in place begin alike, and so do equal ones
             yield from self._give(copy)
         while self._done < size:
             start = self._done
@@ -144,16 +144,23 @@ class _Matcher:
             length = chunk.length
             end = at + chunk.offset + length
             if LEAST_ANCHOR <= length < most and end < size:
-                copy = self._at(start + end, find(chunk.gear_hash))
+                sample = bytes(data[end - LEAST_HINT : end])
+                copy = self._at(start + end, sample, find(chunk.gear_hash))
                 if copy is not None:
                     return copy
         return None
 
-    def _at(self, here: int, found: int | None) -> Copy | None:
-        """The longest copy around `here` of the target; or a hint, when it is too short for one."""
+    def _at(self, here: int, sample: bytes, found: int | None) -> Copy | None:
+        """The longest copy around `here` of the target; or a hint, when it is too short for one.
+
+        `sample` is what precedes `here`; `found` is where it probably is in the bases.
+        """
+        best: Copy | None = None
         aligned = here + self._shift
-        best = self._around(here, aligned) if 0 <= aligned <= self._bases.size else None
-        if found is not None and not (best and best.length and found == aligned):
+        within = len(sample) <= aligned <= self._bases.size
+        if within and self._bases.read(aligned - len(sample), len(sample)) == sample:  # a quick look
+            best = self._around(here, aligned)
+        if found is not None and not (best and found == aligned):
             other = self._around(here, found)
             if best is None or other.length > best.length:
                 best = other
