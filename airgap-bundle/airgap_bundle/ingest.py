@@ -260,14 +260,8 @@ class _Ingest:
 
     def _publish(self) -> None:
         """Give every content its name: each was verified and is durable already."""
-        folders = set()
-        for sha256 in self.needed:
-            path = self.incoming.held(sha256)
-            assert path is not None  # checks 11 and 12 passed
-            self.store.publish(sha256, path)
-            folders.add(sha256[:2])
-        # Crash before this: any of the names may be gone, and the run after finds the others.
-        self.store.sync_objects(sorted(folders))
+        folder, there = os.fspath(self.incoming.folder), self.incoming.there
+        self.store.publish((sha256, f"{folder}/{there[sha256]}/{sha256}") for sha256 in self.needed)
 
     def _drop_damaged(self) -> None:
         """Remove contents of this bundle that are here and are not what they were: they are copied anew."""

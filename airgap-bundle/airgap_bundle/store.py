@@ -176,13 +176,17 @@ class Store:
             raise NoStore(folder=path, why=(error.strerror or str(error)).lower()) from None
         return cls(path)
 
+    @cached_property
+    def _objects(self) -> str:
+        return os.fspath(self.folder / "objects")
+
     def path(self, sha256: str) -> Path:
         """Where a content is or would be."""
         return self.folder / "objects" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
         """Whether the content is here."""
-        return self.path(sha256).exists()
+        return os.path.exists(f"{self._objects}/{sha256[:2]}/{sha256}")  # a Path costs more than the look
 
     def held(self, sha256: str) -> Path | None:
         """The content's file, or None."""
@@ -309,17 +313,21 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def publish(self, sha256: str, path: Path) -> None:
-        """Give a verified, durable file its name as a content. The caller holds the lock and syncs after.
+    def publish(self, files: Iterable[tuple[str, str]]) -> None:
+        """Give verified, durable files their names as contents; they are SHA-256 and path.
 
-        Crash before or after: the name is there or not, its bytes are. Raises OSError.
+        The caller holds the lock. Crash in the midst: each name is there or not, all bytes are. When it
+        returns the names are durable too. Raises OSError.
         """
-        target = self.path(sha256)
-        try:
-            os.rename(path, target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            os.rename(path, target)
+        folders: set[str] = set()
+        for sha256, path in files:  # text and no Path: there can be a million
+            folder = f"{self._objects}/{sha256[:2]}"
+            if folder not in folders:
+                os.makedirs(folder, exist_ok=True)
+                folders.add(folder)
+            os.rename(path, f"{folder}/{sha256}")
+        # Crash before this: any of the names may be gone, and the ingest after finds the others.
+        self.sync_objects(sorted(folder[-2:] for folder in folders))
 
     def sync_objects(self, folders: Iterable[str]) -> None:
         """Make the names below these folders of objects/ durable. Raises OSError."""
